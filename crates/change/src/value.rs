@@ -180,6 +180,30 @@ pub fn date_text(days: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
+/// Days since 1970-01-01 of `YYYY-MM-DD`; `None` where the text is no such day.
+pub fn parse_date(text: &str) -> Option<i32> {
+    let (year, rest) = text.split_once('-').filter(|(y, _)| y.len() == 4)?;
+    let (month, day) = rest.split_once('-').filter(|(m, d)| m.len() == 2 && d.len() == 2)?;
+    if !year.bytes().chain(month.bytes()).chain(day.bytes()).all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let (year, month, day): (i64, i64, i64) =
+        (year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Howard Hinnant's days_from_civil.
+    let shifted_year = year - i64::from(month <= 2);
+    let era = shifted_year.div_euclid(400);
+    let year_of_era = shifted_year.rem_euclid(400);
+    let shifted_month = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = era * 146_097 + day_of_era - 719_468;
+    // A day that the month does not have comes back as another.
+    (date_text(days) == text).then(|| i32::try_from(days).ok())?
+}
+
 /// `YYYY-MM-DDTHH:MM:SS[.ffffff]` of microseconds since 1970-01-01T00:00:00.
 pub fn timestamp_text(micros: i64) -> String {
     const DAY: i64 = 86_400_000_000;
@@ -329,6 +353,17 @@ mod tests {
         assert_eq!(parse_decimal("1e3", 15, 2), None);
         assert_eq!(parse_decimal("-.5", 15, 2), Some(-50));
         assert_eq!(parse_decimal("-", 15, 2), None);
+    }
+
+    #[test]
+    fn days_that_are_not_there_are_refused() {
+        assert_eq!(parse_date("2024-02-29"), Some(19_782));
+        assert_eq!(parse_date("1969-12-31"), Some(-1));
+        for wrong in
+            ["2023-02-29", "2024-04-31", "2024-13-01", "24-01-01", "2024-1-1", "2024-01-0x"]
+        {
+            assert_eq!(parse_date(wrong), None, "{wrong}");
+        }
     }
 
     proptest! {

@@ -1,1 +1,45 @@
-//! placeholder
+//! Runs flows: capture, apply, load, prove, replay.
+//!
+//! Knows traits and never a product name. Time and chance come in through [`Environment`]; clippy bans the global
+//! ones here. The loops are short, are stepped by their owner, and can be dropped at any point: what is durable in
+//! log and target says where to go on.
+
+mod apply;
+mod assembly;
+mod board;
+mod capture;
+mod compact;
+mod effect;
+mod engine;
+mod environment;
+mod lane;
+mod load;
+mod orders;
+mod path;
+mod repairs;
+mod retry;
+mod service;
+mod state;
+mod stepping;
+mod watch;
+mod write;
+
+pub use apply::Applier;
+pub use assembly::{Assembly, Step};
+pub use board::{Board, FlowStatus, LaneLag, LaneStatus, Latencies, Standing, Trouble, flow_status, lane_status};
+pub use capture::{LaneCapture, captured_tables};
+pub use engine::{Engine, TakeOver};
+pub use environment::{Environment, Random, SystemRandom};
+pub use lane::Lane;
+pub use load::{Interval, Loader, RunOutcome, Verdicts};
+pub use orders::{CaptureOrder, Orders};
+pub use path::{Passed, TablePath};
+pub use repairs::{RepairOrder, RepairOutcome, Repairs};
+pub use retry::{Backoff, Decision};
+pub use service::{Service, Stop};
+pub use stepping::{Drained, Stepping};
+pub use state::{
+    FlowIdentity, LaneRecord, Letter, LetterStatus, NewLetter, Request, RequestStatus, RunRecord,
+    RunState, SnapshotState, State, StoredCertificate, StreamRecord,
+};
+pub use watch::{Unwatched, Watch};

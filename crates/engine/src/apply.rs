@@ -1,0 +1,310 @@
+//! The applier of one flow: durable groups in, rows and progress out, in one target transaction.
+//!
+//! A batch takes what is there, up to a bound, over all lanes, and ends at transaction boundaries. It is compacted
+//! by key first; when the target refuses that, it is applied uncompacted in source order, and only a row that is
+//! refused there is bad. Whatever fails, nothing is written: the step is taken again from the target's progress.
+
+use crate::assembly::{Assembly, Step};
+use crate::lane::Lane;
+use crate::orders::Orders;
+use crate::repairs::Repairs;
+use crate::state::FlowIdentity;
+use crate::write::{Manner, Writer};
+use change::{Group, Offset};
+use connect::{Bounds, Error, Kind, Result, State as Named, Target};
+use flow::{Flow, TransactionMode};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Changes read before the parked share can stop a flow.
+const SHARE_COUNTS_FROM: u64 = 1_000;
+
+/// Commit times that are kept until somebody asks for them.
+const COMMIT_TIMES_MOST: usize = 10_000;
+
+/// Groups of one lane that are applied together.
+pub(crate) struct Taken {
+    pub(crate) lane: usize,
+    pub(crate) groups: Vec<Arc<Group>>,
+}
+
+/// The applier of one flow.
+pub struct Applier {
+    assembly: Assembly,
+    flow: Flow,
+    identity: FlowIdentity,
+    target: Box<dyn Target>,
+    lanes: Vec<Lane>,
+    repairs: Repairs,
+    attempts: u32,
+    first_lane: usize,
+    commit_times: Vec<i64>,
+}
+
+impl Applier {
+    /// Opens the flow at the target's progress. The target must have been claimed by this engine.
+    ///
+    /// # Errors
+    /// `Conflict` when another engine or generation has taken over, `Corrupt` with `LOG_BEHIND_TARGET`, `Invalid`
+    /// when a path does not fit.
+    pub fn open(
+        assembly: &Assembly,
+        orders: &Orders,
+        repairs: &Repairs,
+        flow: &Flow,
+        identity: &FlowIdentity,
+    ) -> Result<Self> {
+        let site = target_site(assembly, flow)?;
+        let mut target = assembly.connectors.of(&site.settings)?.target(&site.settings)?;
+        target.prepare(&[])?;
+        target.adopt(identity.id, identity.generation)?;
+        let mut applier = Applier {
+            assembly: assembly.clone(),
+            flow: flow.clone(),
+            identity: identity.clone(),
+            target,
+            lanes: Vec::new(),
+            repairs: repairs.clone(),
+            attempts: 0,
+            first_lane: 0,
+            commit_times: Vec::new(),
+        };
+        applier.open_lanes(orders)?;
+        Ok(applier)
+    }
+
+    fn open_lanes(&mut self, orders: &Orders) -> Result<()> {
+        let found = self.target.progress(self.identity.id)?;
+        for name in self.flow.sites.clone() {
+            let site = self.assembly.project.sites.get(&name).cloned().ok_or_else(|| {
+                Error::internal(format!("flow {} names unknown site {name}", self.flow.name))
+            })?;
+            let mut lane = Lane::open(
+                &self.assembly,
+                orders,
+                &self.flow,
+                &self.identity,
+                site,
+                found.as_ref(),
+            )?;
+            lane.plan_from_source(
+                &self.assembly,
+                &self.flow,
+                &self.identity,
+                self.target.as_mut(),
+            )?;
+            self.lanes.push(lane);
+        }
+        Ok(())
+    }
+
+    /// The flow.
+    pub fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    /// Lanes with their progress.
+    pub fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
+    /// Commit times of the groups applied since this was asked last.
+    pub(crate) fn take_commit_times(&mut self) -> impl Iterator<Item = i64> {
+        std::mem::take(&mut self.commit_times).into_iter()
+    }
+
+    /// Applies one batch.
+    ///
+    /// # Errors
+    /// `Unavailable`: take the step again later. Everything else stops the flow.
+    pub fn step(&mut self) -> Result<Step> {
+        self.repair()?;
+        let taken = self.gather()?;
+        if taken.is_empty() {
+            return Ok(Step::Idle);
+        }
+        for part in &taken {
+            self.plan(part)?;
+        }
+        match self.write(&taken, Manner::Compacted) {
+            Err(e) if e.kind == Kind::Refused => {}
+            done => return self.after(done, &taken),
+        }
+        let manner = match self.flow.events.transactions {
+            TransactionMode::Exact => Manner::InOrder,
+            TransactionMode::Coalesce
+                if self.attempts + 1 >= self.flow.events.dead_letter.after =>
+            {
+                Manner::InOrderParking
+            }
+            TransactionMode::Coalesce => Manner::InOrder,
+        };
+        match self.write(&taken, manner) {
+            Err(e) if e.kind == Kind::Refused => self.refused(e),
+            done => self.after(done, &taken),
+        }
+    }
+
+    /// A row was refused in source order: another attempt, or the end under `exact`.
+    fn refused(&mut self, error: Error) -> Result<Step> {
+        if self.flow.events.transactions == TransactionMode::Exact {
+            return Err(Error { kind: Kind::Invalid, ..error }
+                .state(Named::RowsRefused)
+                .effect("nothing of its transaction was written; the flow stands before it")
+                .code("E0508"));
+        }
+        self.attempts += 1;
+        self.reload()?;
+        Ok(Step::Refused)
+    }
+
+    fn after(&mut self, done: Result<u64>, taken: &[Taken]) -> Result<Step> {
+        match done {
+            Ok(moved) => {
+                self.attempts = 0;
+                if self.commit_times.len() < COMMIT_TIMES_MOST {
+                    let groups = taken.iter().flat_map(|part| &part.groups);
+                    self.commit_times.extend(groups.map(|group| group.body.commit_time));
+                }
+                self.check_parked_share()?;
+                Ok(Step::Moved(moved))
+            }
+            Err(e) => {
+                // Whether the commit happened is for the target to say.
+                if e.kind == Kind::Unavailable {
+                    self.reload()?;
+                }
+                Err(e)
+            }
+        }
+    }
+
+    /// Takes progress from the target again, and the parked keys with it.
+    fn reload(&mut self) -> Result<()> {
+        let found = self.target.progress(self.identity.id)?;
+        for lane in &mut self.lanes {
+            lane.resume(&self.assembly, &self.identity, found.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Durable groups behind each lane's progress, up to one batch in all, beginning with another lane each time.
+    fn gather(&mut self) -> Result<Vec<Taken>> {
+        let mut left = match self.flow.events.transactions {
+            TransactionMode::Coalesce => Bounds::BATCH,
+            TransactionMode::Exact => Bounds { changes: 1, bytes: 1 },
+        };
+        let count = self.lanes.len();
+        let mut taken = Vec::new();
+        for turn in 0..count {
+            let lane = (self.first_lane + turn) % count;
+            let Lane { id, progress, .. } = &self.lanes[lane];
+            let groups = self.assembly.log.read(*id, progress.offset, left)?;
+            if groups.is_empty() {
+                continue;
+            }
+            for group in &groups {
+                left.changes = left.changes.saturating_sub(group.body.changes());
+                left.bytes = left.bytes.saturating_sub(group.body.memory());
+            }
+            taken.push(Taken { lane, groups });
+            if left.changes == 0 || left.bytes == 0 {
+                break;
+            }
+        }
+        self.first_lane = (self.first_lane + 1) % count.max(1);
+        Ok(taken)
+    }
+
+    /// Plans paths for schemas not seen before, which may add tables or columns at the target.
+    fn plan(&mut self, taken: &Taken) -> Result<()> {
+        let Applier { assembly, flow, identity, target, lanes, .. } = self;
+        let lane = &mut lanes[taken.lane];
+        for batch in taken.groups.iter().flat_map(|group| &group.body.batches) {
+            lane.plan(assembly, flow, identity, target.as_mut(), batch.table(), batch.schema())?;
+        }
+        Ok(())
+    }
+
+    /// One target transaction over everything taken. A huge transaction is read on, part by part, while the
+    /// target's stays open.
+    fn write(&mut self, taken: &[Taken], manner: Manner) -> Result<u64> {
+        let Applier { assembly, flow, identity, target, lanes, .. } = self;
+        let txn = target.begin(identity.id, identity.generation)?;
+        let mut writer = Writer::new(assembly, flow, identity, txn, manner);
+        let mut moved = 0;
+        for Taken { lane, groups } in taken {
+            let lane = &mut lanes[*lane];
+            moved += writer.write(lane, groups)?;
+            let mut last = groups.last().cloned();
+            while let Some(group) = last.filter(|group| !group.body.part.last) {
+                let offset = group.offset;
+                let more = next_parts(assembly, lane, offset)?;
+                if !lane.has_paths(&more) {
+                    return Err(Error::unavailable(
+                        "a transaction changed shape half way; planning again",
+                    ));
+                }
+                moved += writer.write(lane, &more)?;
+                last = more.last().cloned();
+            }
+        }
+        writer.commit(lanes)?;
+        Ok(moved)
+    }
+
+    /// Mends rows that a proof found wrong, between two batches.
+    fn repair(&mut self) -> Result<()> {
+        while let Some(order) = self.repairs.take(&self.flow.name, |order| {
+            self.lanes.iter().any(|l| l.id == order.lane && l.progress.offset >= order.known_at)
+        }) {
+            let Applier { assembly, identity, target, lanes, .. } = self;
+            let lane = lanes.iter_mut().find(|lane| lane.id == order.lane).expect("matched above");
+            crate::repairs::apply(assembly, identity, target.as_mut(), lane, order)?;
+        }
+        Ok(())
+    }
+
+    /// Too many parked changes mean a contract error, not bad rows.
+    fn check_parked_share(&self) -> Result<()> {
+        let (mut read, mut parked) = (0, 0);
+        for lane in &self.lanes {
+            read += lane.progress.counters.read;
+            parked += lane.progress.counters.parked;
+        }
+        let share = parked as f64 / read.max(1) as f64;
+        let limit = self.flow.events.dead_letter.stop_at;
+        if read < SHARE_COUNTS_FROM || share <= limit {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("flow {}: too many changes were set aside", self.flow.name))
+            .found(format!("{parked} of {read}; stop_at is {:.1} %", limit * 100.0))
+            .effect("they wait as letters, nothing is lost; the flow stands")
+            .fix(format!("seamount dlq list {}", self.flow.name))
+            .state(Named::RowsRefused)
+            .code("E0509"))
+    }
+}
+
+/// Further parts of a transaction, which were durable before its last part was.
+fn next_parts(assembly: &Assembly, lane: &Lane, after: Offset) -> Result<Vec<Arc<Group>>> {
+    let mut seen = 0;
+    loop {
+        let more = assembly.log.read(lane.id, after, Bounds::BATCH)?;
+        if !more.is_empty() {
+            return Ok(more);
+        }
+        let now = assembly.log.changed(seen, Duration::from_secs(10));
+        if now == seen {
+            return Err(Error::unavailable("the rest of a transaction is not in the log yet"));
+        }
+        seen = now;
+    }
+}
+
+/// The site a flow writes to.
+pub(crate) fn target_site<'a>(assembly: &'a Assembly, flow: &Flow) -> Result<&'a flow::Site> {
+    assembly.project.sites.get(&flow.target).ok_or_else(|| {
+        Error::internal(format!("flow {} names unknown target {}", flow.name, flow.target))
+    })
+}

@@ -1,0 +1,239 @@
+//! Capture of one lane: read a group, make it durable in the log, only then acknowledge it to the source.
+//!
+//! Stepped by its owner. The source is acknowledged up to the contiguous durable prefix and never further. When a
+//! step fails, the capture is dropped and opened again: the log's tail says where to resume.
+
+use crate::assembly::{Assembly, Step};
+use crate::orders::{CaptureOrder, Orders};
+use crate::state::{LaneRecord, SnapshotState};
+use change::{GroupBody, GroupKind, LaneId, Offset, SnapshotChunk, SnapshotId, SourcePosition};
+use connect::{Bounds, ChangeReader, Error, ReadRequest, Result, Resume, Retained};
+use flow::Site;
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+/// Groups that may wait for the disk before the capture pauses.
+const WAITING_MOST: usize = 256;
+
+/// An appended group that is not yet acknowledged.
+struct Waiting {
+    offset: Offset,
+    upto: SourcePosition,
+    chunk: Option<SnapshotChunk>,
+}
+
+/// The capture of one site.
+pub struct LaneCapture {
+    assembly: Assembly,
+    orders: Orders,
+    lane: LaneRecord,
+    reader: Box<dyn ChangeReader>,
+    read_upto: Option<SourcePosition>,
+    waiting: VecDeque<Waiting>,
+    bounds: Bounds,
+    snapshots: HashSet<SnapshotId>,
+}
+
+impl LaneCapture {
+    /// Opens the capture of `tables` at a site, behind the newest durable group of its lane.
+    ///
+    /// # Errors
+    /// As [`connect::Source::capture`]; `Invalid` when another lane has the same history.
+    pub fn open(
+        assembly: &Assembly,
+        orders: &Orders,
+        site: &Site,
+        tables: &[String],
+    ) -> Result<Self> {
+        let minted = LaneId::mint(assembly.environment.random.bits());
+        let lane = assembly.state.lane_or(&site.name, minted)?;
+        let tail = assembly.log.tail(lane.id)?;
+        let resume = match (&lane.history, tail.position.clone()) {
+            (Some(history), Some(position)) => Resume::After { history: history.clone(), position },
+            _ => Resume::Fresh,
+        };
+        let mut source = assembly.connectors.of(&site.settings)?.source(&site.settings)?;
+        let reader = source.capture(tables, &resume).map_err(|e| e.at(&site.name))?;
+        assembly.state.set_history(&lane, reader.history())?;
+        let mut capture = LaneCapture {
+            assembly: assembly.clone(),
+            orders: orders.clone(),
+            lane,
+            reader,
+            read_upto: tail.position,
+            waiting: VecDeque::new(),
+            bounds: Bounds::BATCH,
+            snapshots: HashSet::new(),
+        };
+        capture.resume_snapshots(tables)?;
+        Ok(capture)
+    }
+
+    /// Snapshots that a crash cut off go on behind their last durable chunk.
+    fn resume_snapshots(&mut self, tables: &[String]) -> Result<()> {
+        for table in tables {
+            let stream = self.assembly.state.stream(self.lane.id, table)?;
+            if let Some(snapshot) = stream.snapshot.filter(|s| !s.complete) {
+                self.snapshots.insert(snapshot.id);
+                self.reader.request(ReadRequest::Snapshot {
+                    table: table.clone(),
+                    id: snapshot.id,
+                    after: snapshot.after,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The lane.
+    pub fn lane(&self) -> LaneId {
+        self.lane.id
+    }
+
+    /// The source position up to which everything was read; `None` before the first group.
+    pub fn read_upto(&self) -> Option<&SourcePosition> {
+        self.read_upto.as_ref()
+    }
+
+    /// Whether everything read is durable and acknowledged.
+    pub fn settled(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether a snapshot that was ordered has chunks left to read.
+    pub fn reading_snapshot(&self) -> bool {
+        !self.snapshots.is_empty()
+    }
+
+    /// Waits until everything read is durable and acknowledged.
+    ///
+    /// # Errors
+    /// Of the log; `Unavailable` when the disk takes longer than `patience` for one group.
+    pub fn settle(&mut self, patience: Duration) -> Result<()> {
+        while let Some(first) = self.waiting.front().map(|waiting| waiting.offset) {
+            self.acknowledge(patience)?;
+            if self.waiting.front().is_some_and(|waiting| waiting.offset == first) {
+                return Err(Error::unavailable("the log's disk does not answer"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the source keeps for us.
+    ///
+    /// # Errors
+    /// The source is gone.
+    pub fn retained(&mut self) -> Result<Retained> {
+        self.reader.retained()
+    }
+
+    /// Moves one group into the log, and acknowledges what has become durable.
+    ///
+    /// # Errors
+    /// Of the source or of the log. Open the capture again afterwards.
+    pub fn step(&mut self) -> Result<Step> {
+        while let Some(order) = self.orders.take(&self.lane.site) {
+            self.take_order(order)?;
+        }
+        self.acknowledge(Duration::ZERO)?;
+        match self.reader.poll(self.bounds).map_err(|e| e.at(&self.lane.site))? {
+            Some(body) => self.append(body),
+            None if self.waiting.is_empty() => Ok(Step::Idle),
+            None => {
+                self.acknowledge(Duration::from_millis(100))?;
+                Ok(Step::Moved(0))
+            }
+        }
+    }
+
+    fn append(&mut self, body: GroupBody) -> Result<Step> {
+        if let Some(read_upto) = &self.read_upto {
+            assert_eq!(
+                body.after.sequence, read_upto.sequence,
+                "a source delivers its history without a gap"
+            );
+        }
+        let chunk = match &body.kind {
+            GroupKind::Snapshot(chunk) => Some(chunk.clone()),
+            GroupKind::Changes | GroupKind::Repair => None,
+        };
+        if let Some(done) = chunk.as_ref().filter(|chunk| chunk.upto.is_none()) {
+            self.snapshots.remove(&done.id);
+        }
+        let (upto, changes) = (body.upto.clone(), body.changes() as u64);
+        let offset = self.assembly.log.append(self.lane.id, body)?;
+        self.read_upto = Some(upto.clone());
+        self.waiting.push_back(Waiting { offset, upto, chunk });
+        if self.waiting.len() >= WAITING_MOST {
+            self.acknowledge(Duration::from_secs(1))?;
+        }
+        Ok(Step::Moved(changes))
+    }
+
+    /// Acknowledges the contiguous durable prefix. Waits at most `patience` for the first group.
+    fn acknowledge(&mut self, mut patience: Duration) -> Result<()> {
+        let mut durable = None;
+        while let Some(first) = self.waiting.front() {
+            if !self.assembly.log.durable(self.lane.id, first.offset, patience)? {
+                break;
+            }
+            patience = Duration::ZERO;
+            let done = self.waiting.pop_front().expect("it was at the front");
+            if let Some(chunk) = done.chunk {
+                self.note_chunk(chunk, done.offset)?;
+            }
+            durable = Some(done.upto);
+        }
+        match durable {
+            Some(position) => self.reader.acknowledge(&position),
+            None => Ok(()),
+        }
+    }
+
+    /// Stores how far a snapshot has come, once its chunk is durable. A stale record only repeats a chunk.
+    fn note_chunk(&self, chunk: SnapshotChunk, offset: Offset) -> Result<()> {
+        let state = &self.assembly.state;
+        let stream = state.stream(self.lane.id, &chunk.table)?;
+        let Some(mut snapshot) = stream.snapshot.filter(|s| s.id == chunk.id) else {
+            return Ok(()); // A newer snapshot of the table was asked for meanwhile.
+        };
+        snapshot.begin.get_or_insert(offset);
+        snapshot.complete = chunk.upto.is_none();
+        snapshot.after = chunk.upto;
+        state.set_snapshot(self.lane.id, &chunk.table, &snapshot)
+    }
+
+    fn take_order(&mut self, order: CaptureOrder) -> Result<()> {
+        match order {
+            CaptureOrder::Snapshot { table } => {
+                let id = SnapshotId::mint(self.assembly.environment.random.bits());
+                let snapshot = SnapshotState { id, begin: None, after: None, complete: false };
+                self.assembly.state.set_snapshot(self.lane.id, &table, &snapshot)?;
+                self.snapshots.insert(id);
+                self.reader.request(ReadRequest::Snapshot { table, id, after: None })
+            }
+            CaptureOrder::Keys { table, keys } => {
+                self.reader.request(ReadRequest::Keys { table, keys })
+            }
+        }
+    }
+}
+
+/// Sites that flows capture, each with the tables that any of them wants.
+pub fn captured_tables(project: &flow::Project) -> Vec<(Site, Vec<String>)> {
+    let mut wanted = std::collections::BTreeMap::<&str, Vec<String>>::new();
+    for flow in project.flows.iter().filter(|flow| flow.captures()) {
+        for site in &flow.sites {
+            let tables = wanted.entry(site).or_default();
+            for table in &flow.tables {
+                if !tables.contains(&table.source) {
+                    tables.push(table.source.clone());
+                }
+            }
+        }
+    }
+    wanted
+        .into_iter()
+        .filter_map(|(name, tables)| Some((project.sites.get(name)?.clone(), tables)))
+        .collect()
+}

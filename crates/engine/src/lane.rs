@@ -1,0 +1,260 @@
+//! One lane as a flow consumes it: progress, the paths of its tables, the keys that are set aside.
+
+use crate::assembly::Assembly;
+use crate::orders::{CaptureOrder, Orders};
+use crate::path::TablePath;
+use crate::state::{FlowIdentity, LetterStatus};
+use change::compatibility::{Compatibility, compare};
+use change::{Group, GroupKind, LaneId, Offset, SourcePosition, TableSchema};
+use connect::{Counters, Error, FlowProgress, Kind, LaneProgress, Result, State as Named, Target};
+use flow::{Flow, FlowTable, NewColumns, Site};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Canonical keys that are set aside, by target table.
+pub(crate) type Parked = HashMap<String, HashSet<Vec<u8>>>;
+
+/// One lane of a flow.
+pub struct Lane {
+    /// Its id.
+    pub id: LaneId,
+    /// Its site.
+    pub site: Site,
+    /// How far the target has come.
+    pub progress: LaneProgress,
+    start: Offset,
+    paths: Vec<TablePath>,
+    pub(crate) parked: Parked,
+}
+
+impl Lane {
+    /// Opens a lane at the target's progress; a flow that is new here starts at its streams' snapshots.
+    pub(crate) fn open(
+        assembly: &Assembly,
+        orders: &Orders,
+        flow: &Flow,
+        identity: &FlowIdentity,
+        site: Site,
+        found: Option<&FlowProgress>,
+    ) -> Result<Lane> {
+        let minted = LaneId::mint(assembly.environment.random.bits());
+        let id = assembly.state.lane_or(&site.name, minted)?.id;
+        let mut lane = Lane {
+            id,
+            site,
+            progress: fresh(assembly, id, Offset::START),
+            start: Offset::START,
+            paths: Vec::new(),
+            parked: HashMap::new(),
+        };
+        let known = found
+            .filter(|p| p.generation == identity.generation)
+            .is_some_and(|p| p.lanes.contains_key(&id));
+        if !known {
+            lane.start = lane.first_offset(assembly, orders, flow, found.is_some())?;
+        }
+        lane.resume(assembly, identity, found)?;
+        Ok(lane)
+    }
+
+    /// Where a flow that has no progress here begins: at the snapshots of its streams where the log still holds
+    /// them, otherwise at the tail, with new snapshots ordered. A flow that wrote before under another definition
+    /// always takes new ones, so that its target never goes back in time.
+    fn first_offset(
+        &self,
+        assembly: &Assembly,
+        orders: &Orders,
+        flow: &Flow,
+        wrote_before: bool,
+    ) -> Result<Offset> {
+        let tail = assembly.log.tail(self.id)?;
+        let mut start = tail.durable;
+        for table in &flow.tables {
+            let stream = assembly.state.stream(self.id, &table.source)?;
+            let begin = stream.snapshot.as_ref().and_then(|snapshot| snapshot.begin);
+            let retained = begin.filter(|begin| *begin >= tail.oldest && !wrote_before);
+            match (retained, stream.snapshot) {
+                (Some(begin), _) => start = start.min(Offset(begin.0 - 1)),
+                (None, Some(snapshot)) if !snapshot.complete && snapshot.begin.is_none() => {}
+                (None, _) => orders
+                    .place(&self.site.name, CaptureOrder::Snapshot { table: table.source.clone() }),
+            }
+        }
+        Ok(start)
+    }
+
+    /// Takes progress and parked keys as they are stored. Letters beyond the progress will come again.
+    pub(crate) fn resume(
+        &mut self,
+        assembly: &Assembly,
+        identity: &FlowIdentity,
+        found: Option<&FlowProgress>,
+    ) -> Result<()> {
+        let current = found.filter(|p| p.generation == identity.generation);
+        self.progress = match current.and_then(|p| p.lanes.get(&self.id)) {
+            Some(progress) => progress.clone(),
+            None => fresh(assembly, self.id, self.start),
+        };
+        self.check_log(assembly)?;
+        assembly.state.drop_letters_beyond(identity.id, self.id, self.progress.offset)?;
+        self.parked.clear();
+        for letter in assembly.state.letters(identity.id, Some(LetterStatus::Parked))? {
+            if letter.change.lane == self.id {
+                self.parked.entry(letter.change.table).or_default().insert(letter.change.key);
+            }
+        }
+        Ok(())
+    }
+
+    /// A target that is ahead of the log was written from another log, or from one that lost its end.
+    fn check_log(&self, assembly: &Assembly) -> Result<()> {
+        let tail = assembly.log.tail(self.id)?;
+        let (ours, theirs) = (assembly.log.id(), self.progress.log);
+        if ours == theirs && self.progress.offset <= tail.durable {
+            return Ok(());
+        }
+        let found = if ours == theirs {
+            format!("target at offset {}, log ends at {}", self.progress.offset, tail.durable)
+        } else {
+            format!("target was written from log {theirs}, this is log {ours}")
+        };
+        Err(Error::corrupt(format!("the target is ahead of the log for site {}", self.site.name))
+            .found(found)
+            .effect("nothing is applied: offsets of this log would be taken for others")
+            .fix("restore the newer .seamount folder, or start over with a new snapshot: seamount resync")
+            .state(Named::LogBehindTarget)
+            .code("E0504"))
+    }
+
+    /// Plans the paths of tables as they are at the source now, so that the target's tables are there before the
+    /// first change. A site that is down is planned when its changes come.
+    pub(crate) fn plan_from_source(
+        &mut self,
+        assembly: &Assembly,
+        flow: &Flow,
+        identity: &FlowIdentity,
+        target: &mut dyn Target,
+    ) -> Result<()> {
+        let readable = assembly
+            .connectors
+            .of(&self.site.settings)
+            .and_then(|c| c.readable(&self.site.settings));
+        let mut readable = match readable {
+            Err(e) if e.kind == Kind::Unavailable => return Ok(()),
+            opened => opened?,
+        };
+        for table in &flow.tables {
+            let schema = Arc::new(readable.describe(&table.source)?);
+            self.plan(assembly, flow, identity, target, &table.source, &schema)?;
+        }
+        Ok(())
+    }
+
+    /// Plans the path of a table in one schema version, unless it is planned or the flow does not want the table.
+    pub(crate) fn plan(
+        &mut self,
+        assembly: &Assembly,
+        flow: &Flow,
+        identity: &FlowIdentity,
+        target: &mut dyn Target,
+        table: &str,
+        schema: &Arc<TableSchema>,
+    ) -> Result<()> {
+        let Some(table) = flow.tables.iter().find(|t| t.source == table) else { return Ok(()) };
+        if self.path(&table.source, schema).is_some() {
+            return Ok(());
+        }
+        self.accept(assembly, flow, identity, table, schema)?;
+        let path = TablePath::plan(flow, table, &self.site, schema.clone(), &*assembly.planner)?;
+        if !path.keeps_key_order() {
+            return Err(Error::invalid(format!(
+                "flow {}: the key of {} is not carried unchanged from {}",
+                flow.name, table.target, table.source
+            ))
+            .effect("a new snapshot could not replace the rows it finds; nothing is moved")
+            .fix("carry the source's key columns through the transform, in their order")
+            .code("E0404"));
+        }
+        target.prepare(std::slice::from_ref(path.target()))?;
+        self.paths.push(path);
+        Ok(())
+    }
+
+    /// Whether the flow can follow a schema that differs from the one it knew.
+    fn accept(
+        &self,
+        assembly: &Assembly,
+        flow: &Flow,
+        identity: &FlowIdentity,
+        table: &FlowTable,
+        schema: &TableSchema,
+    ) -> Result<()> {
+        let name = format!(
+            "schema:{}:{}:{}:{}",
+            identity.id, identity.generation, self.site.name, table.source
+        );
+        let text = serde_json::to_string(schema)
+            .map_err(|e| Error::internal("a schema cannot be stored").caused_by(e))?;
+        let known = assembly.state.setting_or(&name, &text)?;
+        let known: TableSchema = serde_json::from_str(&known)
+            .map_err(|e| Error::corrupt("a stored schema cannot be read").caused_by(e))?;
+        // A flow that restarts may meet changes that are older than the schema it knows.
+        let problem = match (compare(&known, schema), compare(schema, &known)) {
+            (Compatibility::Same, _) | (_, Compatibility::Additive(_)) => return Ok(()),
+            (Compatibility::Additive(_), _) if flow.new_columns != NewColumns::Stop => {
+                return assembly.state.set_setting(&name, &text);
+            }
+            (Compatibility::Additive(columns), _) => {
+                format!("column {} is new, and new_columns = \"stop\"", columns[0].name)
+            }
+            (Compatibility::Breaking(breaks), _) => breaks[0].to_string(),
+        };
+        Err(Error::invalid(format!("table {} at {} changed shape", table.source, self.site.name))
+            .found(problem)
+            .effect("its changes wait in the log; nothing of them is lost or applied")
+            .fix("undo the change at the source, or adapt the flow's transform or table name")
+            .state(Named::SchemaBlocked)
+            .code("E0505"))
+    }
+
+    /// The path of a table in one schema version.
+    pub(crate) fn path(&self, table: &str, schema: &TableSchema) -> Option<&TablePath> {
+        self.paths.iter().find(|p| p.source_table() == table && p.input().as_ref() == schema)
+    }
+
+    /// The path of a table in the schema version planned last.
+    pub fn newest_path(&self, table: &str) -> Option<&TablePath> {
+        self.paths.iter().rev().find(|p| p.source_table() == table)
+    }
+
+    /// The path that writes a target table, in the schema version planned last.
+    pub(crate) fn path_to(&self, target_table: &str) -> Option<&TablePath> {
+        self.paths.iter().rev().find(|p| p.target().name == target_table)
+    }
+
+    /// Whether every batch that the flow wants has a path, and every snapshot chunk too.
+    pub(crate) fn has_paths(&self, groups: &[Arc<Group>]) -> bool {
+        groups.iter().all(|group| {
+            let chunk_known = match &group.body.kind {
+                GroupKind::Snapshot(chunk) => self.newest_path(&chunk.table).is_some(),
+                GroupKind::Changes | GroupKind::Repair => true,
+            };
+            let batches = &group.body.batches;
+            chunk_known
+                && batches.iter().all(|b| {
+                    self.newest_path(b.table()).is_none()
+                        || self.path(b.table(), b.schema()).is_some()
+                })
+        })
+    }
+}
+
+fn fresh(assembly: &Assembly, lane: LaneId, offset: Offset) -> LaneProgress {
+    LaneProgress {
+        log: assembly.log.id(),
+        lane,
+        offset,
+        position: SourcePosition::START,
+        counters: Counters::default(),
+    }
+}

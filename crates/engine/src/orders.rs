@@ -1,0 +1,45 @@
+//! What flows ask of a lane's capture: snapshots and keys read again, placed among the changes by the capture.
+//!
+//! A queue and nothing else, so that appliers and captures need not know each other.
+
+use change::Key;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Something the capture shall read into its lane.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CaptureOrder {
+    /// A table from its first row to its last.
+    Snapshot {
+        /// The table.
+        table: String,
+    },
+    /// Single keys, for a repair of the log.
+    Keys {
+        /// The table.
+        table: String,
+        /// Its keys.
+        keys: Vec<Key>,
+    },
+}
+
+/// Orders by site, shared between threads.
+#[derive(Clone, Default)]
+pub struct Orders(Arc<Mutex<BTreeMap<String, VecDeque<CaptureOrder>>>>);
+
+impl Orders {
+    /// Orders something of a site's capture; an order that waits already is not doubled.
+    pub fn place(&self, site: &str, order: CaptureOrder) {
+        let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = orders.entry(site.to_string()).or_default();
+        if !queue.contains(&order) {
+            queue.push_back(order);
+        }
+    }
+
+    /// The next order for a site.
+    pub(crate) fn take(&self, site: &str) -> Option<CaptureOrder> {
+        let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.get_mut(site)?.pop_front()
+    }
+}

@@ -1,0 +1,204 @@
+//! Dead letters: changes set aside, each with its place, key, row and reason.
+//!
+//! A letter is durable before the target commits past its change. One whose place lies beyond the target's
+//! progress is dropped at the start of the flow: its change will come again.
+
+use super::{State, failed, prepared};
+use change::{FlowId, LaneId, Offset, Op, Value};
+use connect::{Error, Result};
+use rusqlite::{Row, params};
+use serde::{Deserialize, Serialize};
+
+/// A change to set aside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewLetter {
+    /// Its lane.
+    pub lane: LaneId,
+    /// Its group.
+    pub offset: Offset,
+    /// Its place in the group.
+    pub ordinal: u32,
+    /// The table at the target.
+    pub table: String,
+    /// Canonical bytes of its key; empty when it has none.
+    pub key: Vec<u8>,
+    /// The row as it would have been written; empty when the transform refused it.
+    pub row: Vec<Value>,
+    /// The kind of change.
+    pub op: Op,
+    /// Why, without row values.
+    pub reason: String,
+}
+
+/// What became of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LetterStatus {
+    /// Waits.
+    Parked,
+    /// Was applied.
+    Replayed,
+    /// Was given up by an operator.
+    Discarded,
+}
+
+impl LetterStatus {
+    fn word(self) -> &'static str {
+        match self {
+            LetterStatus::Parked => "parked",
+            LetterStatus::Replayed => "replayed",
+            LetterStatus::Discarded => "discarded",
+        }
+    }
+
+    fn from_word(word: &str) -> Self {
+        match word {
+            "replayed" => LetterStatus::Replayed,
+            "discarded" => LetterStatus::Discarded,
+            _ => LetterStatus::Parked,
+        }
+    }
+}
+
+/// A stored letter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Letter {
+    /// Its number, growing with time.
+    pub id: i64,
+    /// What was set aside.
+    pub change: NewLetter,
+    /// When, microseconds since 1970-01-01T00:00:00Z.
+    pub parked_at: i64,
+    /// What became of it.
+    pub status: LetterStatus,
+    /// Who settled it, and why.
+    pub note: Option<String>,
+}
+
+const COLUMNS: &str = "id, lane, log_offset, ordinal, target_table, key, row, op, reason, parked_at, \
+                       status, note";
+
+impl State {
+    /// Sets changes aside, durably. A change that was set aside before is not doubled.
+    ///
+    /// # Errors
+    /// The file cannot be written: the target must not commit.
+    pub fn park(&self, flow: FlowId, letters: &[NewLetter], parked_at: i64) -> Result<()> {
+        let mut db = self.db();
+        let txn = db.transaction().map_err(failed("letters cannot be written"))?;
+        for letter in letters {
+            let row = serde_json::to_string(&letter.row)
+                .map_err(|e| Error::internal("a row cannot be stored").caused_by(e))?;
+            txn.prepare_cached(
+                "insert or ignore into letter
+                 (flow, lane, log_offset, ordinal, target_table, key, row, op, reason, parked_at)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )
+            .and_then(|mut insert| {
+                insert.execute(params![
+                    flow.to_i64(),
+                    letter.lane.to_i64(),
+                    letter.offset.to_i64(),
+                    letter.ordinal,
+                    letter.table,
+                    letter.key,
+                    row,
+                    letter.op as u8,
+                    letter.reason,
+                    parked_at
+                ])
+            })
+            .map_err(failed("letters cannot be written"))?;
+        }
+        txn.commit().map_err(failed("letters cannot be written"))
+    }
+
+    /// Drops letters whose change lies beyond the target's progress: it will come again.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn drop_letters_beyond(&self, flow: FlowId, lane: LaneId, progress: Offset) -> Result<u64> {
+        let dropped = self
+            .db()
+            .execute(
+                "delete from letter where flow = ?1 and lane = ?2 and log_offset > ?3
+                 and status = 'parked'",
+                params![flow.to_i64(), lane.to_i64(), progress.to_i64()],
+            )
+            .map_err(failed("letters cannot be written"))?;
+        Ok(dropped as u64)
+    }
+
+    /// Letters of a flow, oldest first; only those that wait, unless `settled` asks for all.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn letters(&self, flow: FlowId, which: Option<LetterStatus>) -> Result<Vec<Letter>> {
+        let db = self.db();
+        let mut query = prepared(
+            &db,
+            &format!(
+                "select {COLUMNS} from letter
+                 where flow = ?1 and (?2 is null or status = ?2) order by id"
+            ),
+        )?;
+        let rows = query
+            .query_map(params![flow.to_i64(), which.map(LetterStatus::word)], read)
+            .map_err(failed("letters cannot be read"))?;
+        rows.collect::<rusqlite::Result<_>>().map_err(failed("letters cannot be read"))
+    }
+
+    /// Number of letters that wait.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn letters_waiting(&self, flow: FlowId) -> Result<u64> {
+        let db = self.db();
+        let mut query =
+            prepared(&db, "select count(*) from letter where flow = ?1 and status = 'parked'")?;
+        let count: i64 = query
+            .query_row([flow.to_i64()], |row| row.get(0))
+            .map_err(failed("letters cannot be read"))?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Settles letters: they were replayed, or are given up.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn settle(&self, ids: &[i64], status: LetterStatus, note: &str, at: i64) -> Result<()> {
+        let mut db = self.db();
+        let txn = db.transaction().map_err(failed("letters cannot be written"))?;
+        for id in ids {
+            txn.execute(
+                "update letter set status = ?2, note = ?3, settled_at = ?4 where id = ?1",
+                params![id, status.word(), note, at],
+            )
+            .map_err(failed("letters cannot be written"))?;
+        }
+        txn.commit().map_err(failed("letters cannot be written"))
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Letter> {
+    let text: String = row.get(6)?;
+    let status: String = row.get(10)?;
+    Ok(Letter {
+        id: row.get(0)?,
+        change: NewLetter {
+            lane: LaneId::from_i64(row.get(1)?),
+            offset: Offset::from_i64(row.get(2)?),
+            ordinal: row.get(3)?,
+            table: row.get(4)?,
+            key: row.get(5)?,
+            row: serde_json::from_str(&text).map_err(|e| {
+                rusqlite::Error::FromSqlConversionFailure(6, rusqlite::types::Type::Text, e.into())
+            })?,
+            op: Op::from_byte(row.get(7)?).unwrap_or(Op::Update),
+            reason: row.get(8)?,
+        },
+        parked_at: row.get(9)?,
+        status: LetterStatus::from_word(&status),
+        note: row.get(11)?,
+    })
+}

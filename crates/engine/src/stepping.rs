@@ -1,0 +1,223 @@
+//! One thread that steps captures and appliers by hand: one-shot runs, proofs without a service, tests.
+//!
+//! Captures are stepped until they have read what was there at the start, then appliers until they have applied
+//! it. A site that is down does not stop the others; it is reported.
+
+use crate::apply::Applier;
+use crate::assembly::Step;
+use crate::capture::{LaneCapture, captured_tables};
+use crate::engine::Engine;
+use crate::lane::Lane;
+use crate::retry::Backoff;
+use crate::watch::Watch;
+use change::{LaneId, Offset, SourcePosition};
+use connect::{Error, Kind, Result};
+use flow::Flow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Attempts on something that is unavailable before a one-shot run gives up on it.
+const ATTEMPTS: u32 = 6;
+
+/// What a drain moved.
+#[derive(Debug, Default)]
+pub struct Drained {
+    /// Changes captured into the log.
+    pub captured: u64,
+    /// Changes applied (their fate is in the target).
+    pub applied: u64,
+    /// Sites that could not be captured, and why.
+    pub down: Vec<(String, Error)>,
+}
+
+/// Captures and the applier of one flow, stepped by hand.
+pub struct Stepping {
+    engine: Engine,
+    captures: BTreeMap<String, LaneCapture>,
+    applier: Option<Applier>,
+    down: Vec<(String, Error)>,
+}
+
+impl Stepping {
+    /// Opens a flow: its applier where it has one, and the capture of its sites (with all tables that any flow
+    /// wants there).
+    ///
+    /// # Errors
+    /// The flow cannot run; a site that is down is no error.
+    pub fn open(engine: &Engine, flow: &Flow) -> Result<Self> {
+        let identity = engine.enter(flow)?;
+        let mut stepping = Stepping {
+            engine: engine.clone(),
+            captures: BTreeMap::new(),
+            applier: None,
+            down: Vec::new(),
+        };
+        if !flow.captures() {
+            return Ok(stepping);
+        }
+        for (site, tables) in captured_tables(&engine.assembly.project) {
+            if !flow.sites.contains(&site.name) {
+                continue;
+            }
+            match LaneCapture::open(&engine.assembly, &engine.orders, &site, &tables) {
+                Ok(capture) => {
+                    stepping.captures.insert(site.name, capture);
+                }
+                Err(e) if e.kind == Kind::Unavailable => stepping.down.push((site.name, e)),
+                Err(e) => return Err(e),
+            }
+        }
+        if flow.apply() == flow::Apply::Events {
+            let Engine { assembly, orders, repairs, .. } = engine;
+            stepping.applier = Some(Applier::open(assembly, orders, repairs, flow, &identity)?);
+        }
+        Ok(stepping)
+    }
+
+    /// Moves everything that the sites hold now, snapshots included.
+    ///
+    /// # Errors
+    /// What stops the flow.
+    pub fn drain(&mut self, watch: &dyn Watch) -> Result<Drained> {
+        let mut drained = Drained::default();
+        let goals = self.goals()?;
+        loop {
+            let captured = self.capture(&goals)?;
+            let applied = self.apply(watch, &mut drained)?;
+            drained.captured += captured;
+            watch.progress("changes applied", drained.applied, None);
+            if captured == 0 && applied == 0 && self.reached(&goals) {
+                break;
+            }
+        }
+        drained.down = std::mem::take(&mut self.down);
+        Ok(drained)
+    }
+
+    /// Where each site stands now.
+    fn goals(&mut self) -> Result<BTreeMap<String, SourcePosition>> {
+        let mut goals = BTreeMap::new();
+        let project = self.engine.assembly.project.clone();
+        for name in self.captures.keys().cloned().collect::<Vec<_>>() {
+            let settings = &project.sites[&name].settings;
+            let connector = self.engine.assembly.connectors.of(settings)?;
+            match connector.readable(settings).and_then(|mut site| site.cut()) {
+                Ok(cut) => {
+                    goals.extend(cut.closing().cloned().map(|closing| (name, closing)));
+                }
+                Err(e) if e.kind == Kind::Unavailable => {
+                    self.captures.remove(&name);
+                    self.down.push((name, e));
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(goals)
+    }
+
+    /// Steps each capture until it has reached its goal and has nothing it was asked to read.
+    fn capture(&mut self, goals: &BTreeMap<String, SourcePosition>) -> Result<u64> {
+        let mut moved = 0;
+        let mut lost = Vec::new();
+        for (site, capture) in &mut self.captures {
+            match step_to_goal(capture, goals.get(site)) {
+                Ok(changes) => moved += changes,
+                Err(e) if e.kind == Kind::Unavailable => lost.push((site.clone(), e)),
+                Err(e) => return Err(e),
+            }
+        }
+        for (site, error) in lost {
+            self.captures.remove(&site);
+            self.down.push((site, error));
+        }
+        Ok(moved)
+    }
+
+    fn apply(&mut self, watch: &dyn Watch, drained: &mut Drained) -> Result<u64> {
+        let Some(applier) = &mut self.applier else { return Ok(0) };
+        let (mut moved, mut backoff, mut failures) = (0, Backoff::default(), 0);
+        loop {
+            match applier.step() {
+                Ok(Step::Moved(changes)) => {
+                    moved += changes;
+                    drained.applied += changes;
+                    failures = 0;
+                    backoff.reset();
+                    watch.progress("changes applied", drained.applied, None);
+                }
+                Ok(Step::Idle) => return Ok(moved),
+                Ok(Step::Refused) => self.engine.assembly.environment.clock.sleep(backoff.wait()),
+                Err(e) if e.kind == Kind::Unavailable && failures < ATTEMPTS => {
+                    failures += 1;
+                    self.engine.assembly.environment.clock.sleep(backoff.wait());
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn reached(&self, goals: &BTreeMap<String, SourcePosition>) -> bool {
+        self.captures.iter().all(|(site, capture)| {
+            capture.settled()
+                && goals.get(site).is_none_or(|goal| {
+                    let read = capture.read_upto().map_or(0, |position| position.sequence);
+                    read >= goal.sequence
+                })
+        })
+    }
+
+    /// Steps until the lane's log has passed a source position; returns the durable tail then.
+    ///
+    /// # Errors
+    /// The site is down, or the capture stops.
+    pub fn capture_past(&mut self, site: &str, position: &SourcePosition) -> Result<Offset> {
+        let capture = self
+            .captures
+            .get_mut(site)
+            .ok_or_else(|| Error::unavailable(format!("{site} is not captured now")))?;
+        step_to_goal(capture, Some(position))?;
+        let lane = capture.lane();
+        Ok(self.engine.assembly.log.tail(lane)?.durable)
+    }
+
+    /// Steps the applier until a lane's progress has reached an offset.
+    ///
+    /// # Errors
+    /// What stops the flow; `Unavailable` when the applier has nothing left and is not there.
+    pub fn apply_past(&mut self, lane: LaneId, offset: Offset) -> Result<()> {
+        let mut drained = Drained::default();
+        self.apply(&crate::watch::Unwatched, &mut drained)?;
+        let found = self.lanes().iter().find(|l| l.id == lane).map(|l| l.progress.offset);
+        match found {
+            Some(found) if found >= offset => Ok(()),
+            _ => Err(Error::unavailable(format!("the target has not reached offset {offset}"))),
+        }
+    }
+
+    /// Lanes of the applier; none for flows that apply nothing.
+    pub fn lanes(&self) -> &[Lane] {
+        self.applier.as_ref().map_or(&[], Applier::lanes)
+    }
+
+    /// The lane of a site, where it is captured.
+    pub fn lane_of(&self, site: &str) -> Option<LaneId> {
+        self.captures.get(site).map(LaneCapture::lane)
+    }
+}
+
+/// Steps a capture until it is idle, or, past its goal, has nothing waiting for the disk.
+fn step_to_goal(capture: &mut LaneCapture, goal: Option<&SourcePosition>) -> Result<u64> {
+    let mut moved = 0;
+    loop {
+        match capture.step()? {
+            Step::Moved(changes) => moved += changes,
+            Step::Idle | Step::Refused => return Ok(moved),
+        }
+        let read = capture.read_upto().map_or(0, |position| position.sequence);
+        let snapshot_pending = capture.reading_snapshot();
+        if goal.is_some_and(|goal| read > goal.sequence) && !snapshot_pending {
+            capture.settle(Duration::from_secs(30))?;
+            return Ok(moved);
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Writing groups into one open target transaction: compacted, or change by change in source order.
+//!
+//! Counts the fate of every change, and asserts before each commit that each has exactly one. What is set aside is
+//! durable in the state file before the target commits past it.
+
+use crate::assembly::Assembly;
+use crate::compact::{compact, keys_only};
+use crate::effect::{At, Effect, Effects, Item};
+use crate::lane::{Lane, Parked};
+use crate::path::TablePath;
+use crate::state::{FlowIdentity, NewLetter};
+use arrow::array::RecordBatch;
+use change::{Group, GroupKind, LaneId, SnapshotChunk, Value};
+use connect::{Counters, Error, KeyRange, Kind, LaneProgress, Result, RowWork, TargetTransaction};
+use flow::Flow;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+/// How changes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// The net effect by key, sorted.
+    Compacted,
+    /// One by one in source order; a refused row ends the attempt.
+    InOrder,
+    /// One by one in source order; a refused row is set aside.
+    InOrderParking,
+}
+
+/// What a transaction has done to one lane so far.
+struct Tally {
+    progress: LaneProgress,
+    parked: Parked,
+}
+
+/// Effects of consecutive groups, by source table and schema version.
+type ByPath<'l> = Vec<(&'l TablePath, Effects)>;
+
+/// One open target transaction.
+pub(crate) struct Writer<'t> {
+    assembly: &'t Assembly,
+    flow: &'t Flow,
+    identity: &'t FlowIdentity,
+    txn: Box<dyn TargetTransaction + 't>,
+    manner: Manner,
+    tallies: BTreeMap<LaneId, Tally>,
+    letters: Vec<NewLetter>,
+}
+
+impl<'t> Writer<'t> {
+    pub(crate) fn new(
+        assembly: &'t Assembly,
+        flow: &'t Flow,
+        identity: &'t FlowIdentity,
+        txn: Box<dyn TargetTransaction + 't>,
+        manner: Manner,
+    ) -> Self {
+        Writer {
+            assembly,
+            flow,
+            identity,
+            txn,
+            manner,
+            tallies: BTreeMap::new(),
+            letters: Vec::new(),
+        }
+    }
+
+    /// Writes groups that follow the lane's progress; returns the number of changes.
+    pub(crate) fn write(&mut self, lane: &Lane, groups: &[Arc<Group>]) -> Result<u64> {
+        let mut changes = 0;
+        let mut pending = ByPath::new();
+        for group in groups {
+            self.advance(lane, group);
+            changes += group.body.changes() as u64;
+            match &group.body.kind {
+                GroupKind::Changes | GroupKind::Repair => {
+                    self.collect(lane, group, &mut pending)?;
+                }
+                GroupKind::Snapshot(chunk) => {
+                    self.flush(lane, &mut pending)?;
+                    self.collect(lane, group, &mut pending)?;
+                    self.sweep(lane, chunk, &pending)?;
+                    self.flush(lane, &mut pending)?;
+                }
+            }
+        }
+        self.flush(lane, &mut pending)?;
+        Ok(changes)
+    }
+
+    /// Moves the lane's progress to a group; offsets are dense.
+    fn advance(&mut self, lane: &Lane, group: &Group) {
+        let tally = self.tallies.entry(lane.id).or_insert_with(|| Tally {
+            progress: lane.progress.clone(),
+            parked: lane.parked.clone(),
+        });
+        assert_eq!(group.offset, tally.progress.offset.next(), "offsets are dense");
+        tally.progress.offset = group.offset;
+        tally.progress.position = group.body.upto.clone();
+        tally.progress.counters.read += group.body.changes() as u64;
+    }
+
+    fn counters(&mut self, lane: &Lane) -> &mut Counters {
+        &mut self.tallies.get_mut(&lane.id).expect("the lane was advanced").progress.counters
+    }
+
+    /// Adds a group's effects to those pending; changes of tables the flow does not want are filtered.
+    fn collect<'l>(
+        &mut self,
+        lane: &'l Lane,
+        group: &Group,
+        pending: &mut ByPath<'l>,
+    ) -> Result<()> {
+        for batch in &group.body.batches {
+            let Some(path) = lane.path(batch.table(), batch.schema()) else {
+                self.counters(lane).filtered += batch.len() as u64;
+                continue;
+            };
+            let known = pending.iter().position(|(planned, _)| std::ptr::eq(*planned, path));
+            let place = match known {
+                Some(place) => place,
+                None => {
+                    // Another version of the same table begins: what is pending of it comes first.
+                    if pending.iter().any(|(p, _)| p.source_table() == path.source_table()) {
+                        self.flush(lane, pending)?;
+                    }
+                    pending.push((path, Effects::new(path)?));
+                    pending.len() - 1
+                }
+            };
+            pending[place].1.add(path, group.offset, batch)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the rows of a chunk's range that the chunk does not hold.
+    fn sweep(&mut self, lane: &Lane, chunk: &SnapshotChunk, pending: &ByPath<'_>) -> Result<()> {
+        if !self.flow.tables.iter().any(|table| table.source == chunk.table) {
+            return Ok(());
+        }
+        let path = lane
+            .newest_path(&chunk.table)
+            .ok_or_else(|| Error::unavailable(format!("{} is not planned yet", chunk.table)))?;
+        let bound = |key: &Option<change::Key>| {
+            key.as_ref().map(|key| path.target_key(key).expect("planned with its key order kept"))
+        };
+        let range = KeyRange { after: bound(&chunk.after), upto: bound(&chunk.upto) };
+        let held: Vec<RecordBatch> = pending
+            .iter()
+            .flat_map(|(path, effects)| effects.blocks.iter().map(|b| keys_only(path, &b.rows)))
+            .collect::<Result<_>>()?;
+        let keys = path.target().schema.key_schema();
+        let held = held.iter().map(|b| b.clone().with_schema(keys.images().clone()));
+        let held: Vec<RecordBatch> = held
+            .collect::<Result<_, _>>()
+            .map_err(|e| Error::internal("keys have other columns").caused_by(e))?;
+        let keep = arrow::compute::concat_batches(keys.images(), &held)
+            .map_err(|e| Error::internal("keys have other columns").caused_by(e))?;
+        let swept = self.txn.retain(path.target(), &range, &keep)?;
+        self.counters(lane).swept += swept;
+        Ok(())
+    }
+
+    /// Writes what is pending.
+    fn flush(&mut self, lane: &Lane, pending: &mut ByPath<'_>) -> Result<()> {
+        let mut pending = std::mem::take(pending);
+        for (path, effects) in &mut pending {
+            let tally = self.tallies.get_mut(&lane.id).expect("the lane was advanced");
+            let parked = tally.parked.entry(path.target().name.clone()).or_default();
+            effects.set_aside(path, parked);
+        }
+        match self.manner {
+            Manner::Compacted => self.write_net(lane, &pending),
+            Manner::InOrder | Manner::InOrderParking => self.write_in_order(lane, &pending),
+        }
+    }
+
+    fn write_net(&mut self, lane: &Lane, pending: &ByPath<'_>) -> Result<()> {
+        for (path, effects) in pending {
+            let net = compact(path, effects)?;
+            if net.clear {
+                self.txn.clear(path.target())?;
+            }
+            for work in &net.work {
+                self.txn.write(path.target(), work)?;
+            }
+            *self.counters(lane) += net.counters;
+            for item in &effects.items {
+                if let Effect::Refused { row, reason } = &item.effect {
+                    self.park(lane, path, effects, item, *row, reason);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_in_order(&mut self, lane: &Lane, pending: &ByPath<'_>) -> Result<()> {
+        let mut order: Vec<(&TablePath, &Effects, &Item)> = pending
+            .iter()
+            .flat_map(|(path, effects)| {
+                effects.items.iter().map(move |item| (*path, effects, item))
+            })
+            .collect();
+        order.sort_by_key(|(_, _, item)| (item.offset, item.ordinal));
+        let mut refused_now: HashSet<(String, Vec<u8>)> = HashSet::new();
+        for (path, effects, item) in order {
+            let (row, from) = match &item.effect {
+                Effect::Filtered => {
+                    self.counters(lane).filtered += 1;
+                    continue;
+                }
+                Effect::Refused { row, reason } => {
+                    self.park(lane, path, effects, item, *row, reason);
+                    continue;
+                }
+                Effect::Clear => {
+                    self.txn.clear(path.target())?;
+                    self.counters(lane).applied += 1;
+                    continue;
+                }
+                Effect::Write { row, moved_from } => (*row, *moved_from),
+                Effect::Remove { row } => (*row, None),
+            };
+            let key = |at| (path.target().name.clone(), effects.canonical_key(path, at));
+            let behind = !refused_now.is_empty()
+                && [Some(row), from].into_iter().flatten().any(|at| refused_now.contains(&key(at)));
+            let refusal = if behind {
+                Some("an earlier change of this key is set aside".to_string())
+            } else {
+                self.write_one(path, effects, item, row, from)?
+            };
+            match refusal {
+                None => self.counters(lane).applied += 1,
+                Some(reason) => {
+                    refused_now.extend([Some(row), from].into_iter().flatten().map(key));
+                    self.park(lane, path, effects, item, Some(row), &reason);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes one change; under [`Manner::InOrderParking`] a refusal is returned, not raised.
+    fn write_one(
+        &mut self,
+        path: &TablePath,
+        effects: &Effects,
+        item: &Item,
+        row: At,
+        from: Option<At>,
+    ) -> Result<Option<String>> {
+        let one = |at: At| effects.blocks[at.block].rows.slice(at.row, 1);
+        let mut works = Vec::new();
+        if let Some(from) = from {
+            works.push(RowWork::Delete(keys_only(path, &one(from))?));
+        }
+        works.push(match item.effect {
+            Effect::Remove { .. } => RowWork::Delete(keys_only(path, &one(row))?),
+            _ => RowWork::Upsert(one(row)),
+        });
+        for (n, work) in works.iter().enumerate() {
+            match self.txn.write(path.target(), work) {
+                Ok(_) => {}
+                Err(e) if e.kind == Kind::Refused && self.manner == Manner::InOrderParking => {
+                    // The old key's row is already gone; put it back, since the change is set aside whole.
+                    if let (1, Some(from)) = (n, from) {
+                        self.txn.write(path.target(), &RowWork::Upsert(one(from)))?;
+                    }
+                    return Ok(Some(e.to_string()));
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(None)
+    }
+
+    fn park(
+        &mut self,
+        lane: &Lane,
+        path: &TablePath,
+        effects: &Effects,
+        item: &Item,
+        row: Option<At>,
+        reason: &str,
+    ) {
+        let schema = &path.target().schema;
+        let cells = |at: At| Value::row(&effects.blocks[at.block].rows, schema, at.row);
+        self.letters.push(NewLetter {
+            lane: lane.id,
+            offset: item.offset,
+            ordinal: item.ordinal,
+            table: path.target().name.clone(),
+            key: row.map(|at| effects.canonical_key(path, at)).unwrap_or_default(),
+            row: row.map(cells).unwrap_or_default(),
+            op: item.op,
+            reason: reason.to_string(),
+        });
+        if let Some(at) = row {
+            let key = effects.canonical_key(path, at);
+            let tally = self.tallies.get_mut(&lane.id).expect("the lane was advanced");
+            tally.parked.entry(path.target().name.clone()).or_default().insert(key);
+        }
+        self.counters(lane).parked += 1;
+    }
+
+    /// Letters first, then the target: rows, progress and counters in one transaction.
+    pub(crate) fn commit(self, lanes: &mut [Lane]) -> Result<()> {
+        let Writer { assembly, flow, identity, txn, tallies, letters, .. } = self;
+        for tally in tallies.values() {
+            assert!(
+                tally.progress.counters.conserved(),
+                "every change has one fate: {:?}",
+                tally.progress.counters
+            );
+        }
+        if !letters.is_empty() {
+            if flow.events.transactions == flow::TransactionMode::Exact {
+                return Err(Error::refused(letters[0].reason.clone()));
+            }
+            assembly.state.park(identity.id, &letters, assembly.environment.clock.now())?;
+        }
+        let progress: Vec<LaneProgress> = tallies.values().map(|t| t.progress.clone()).collect();
+        txn.commit(&progress)?;
+        for lane in lanes {
+            if let Some(tally) = tallies.get(&lane.id) {
+                lane.progress = tally.progress.clone();
+                lane.parked.clone_from(&tally.parked);
+            }
+        }
+        Ok(())
+    }
+}
