@@ -1,0 +1,11 @@
+//! The files as they are written: every value with its place, nothing resolved.
+//!
+//! Reading never stops at the first problem: unknown keys, wrong types and missing keys of a file are all reported
+//! to its [`SourceText`](crate::source_text::SourceText) in one pass.
+
+pub mod flow;
+pub mod flow_parts;
+pub mod form;
+pub mod project;
+pub mod section;
+pub mod sites;
