@@ -1,1 +1,37 @@
-//! placeholder
+//! The proof that a target equals its source under live writes, and what to do where it does not.
+//!
+//! The scan proof (docs/design/proof.md): a source cut S, a target cut T taken once the applier has passed S, and
+//! the log between them. Keys that no change between S and T touched must be equal; the others must equal their
+//! newest image in the log. Nothing is paused, nothing is waited out, nothing is written.
+//!
+//! Not here: connecting, waiting and repairing themselves ([`Surroundings`] and the applier do that), clocks and
+//! randomness. The path of rows is walked apart from the applier's code, so that no fault is shared.
+//!
+//! [`Prover::prove`] gives a [`TableProof`]; [`RepairPlan::of`] what would mend it; [`Certificate`] keeps it.
+
+mod repair;
+mod settings;
+mod subject;
+mod surroundings;
+mod verdict;
+
+pub use repair::{Limits, Lot, Refusal, RepairPlan};
+pub use settings::{Empty, Settings};
+pub use subject::{RowPath, Subject, Writer};
+pub use surroundings::{Reached, Surroundings};
+pub use verdict::{Difference, DifferenceKind, Lag, Reason, Side, Systematic, TableProof, Verdict};
+
+use change::DigestKey;
+use connect::{Clock, Log};
+
+/// Proves tables against the log they are fed from.
+pub struct Prover<'a> {
+    /// The log.
+    pub log: &'a dyn Log,
+    /// Time, for lags and certificates.
+    pub clock: &'a dyn Clock,
+    /// The secret seed of row hashes.
+    pub key: DigestKey,
+    /// Bounds.
+    pub settings: Settings,
+}
