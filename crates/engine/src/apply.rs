@@ -5,7 +5,8 @@
 //! refused there is bad. Whatever fails, nothing is written: the step is taken again from the target's progress.
 
 use crate::assembly::{Assembly, Step};
-use crate::lane::Lane;
+use crate::engine::Engine;
+use crate::lane::{Lane, Sighting};
 use crate::orders::Orders;
 use crate::repairs::Repairs;
 use crate::state::FlowIdentity;
@@ -42,21 +43,14 @@ pub struct Applier {
 }
 
 impl Applier {
-    /// Opens the flow at the target's progress. The target must have been claimed by this engine.
+    /// Opens the flow at the target's progress.
     ///
     /// # Errors
     /// `Conflict` when another engine or generation has taken over, `Corrupt` with `LOG_BEHIND_TARGET`, `Invalid`
     /// when a path does not fit.
-    pub fn open(
-        assembly: &Assembly,
-        orders: &Orders,
-        repairs: &Repairs,
-        flow: &Flow,
-        identity: &FlowIdentity,
-    ) -> Result<Self> {
-        let site = target_site(assembly, flow)?;
-        let mut target = assembly.connectors.of(&site.settings)?.target(&site.settings)?;
-        target.prepare(&[])?;
+    pub fn open(engine: &Engine, flow: &Flow, identity: &FlowIdentity) -> Result<Self> {
+        let Engine { assembly, orders, repairs, .. } = engine;
+        let mut target = engine.open_target(&flow.target)?;
         target.adopt(identity.id, identity.generation)?;
         let mut applier = Applier {
             assembly: assembly.clone(),
@@ -220,8 +214,11 @@ impl Applier {
     fn plan(&mut self, taken: &Taken) -> Result<()> {
         let Applier { assembly, flow, identity, target, lanes, .. } = self;
         let lane = &mut lanes[taken.lane];
-        for batch in taken.groups.iter().flat_map(|group| &group.body.batches) {
-            lane.plan(assembly, flow, identity, target.as_mut(), batch.table(), batch.schema())?;
+        for group in &taken.groups {
+            for batch in &group.body.batches {
+                let sighting = Sighting::Change { offset: group.offset, schema: batch.schema() };
+                lane.plan(assembly, flow, identity, target.as_mut(), batch.table(), &sighting)?;
+            }
         }
         Ok(())
     }
@@ -300,11 +297,4 @@ fn next_parts(assembly: &Assembly, lane: &Lane, after: Offset) -> Result<Vec<Arc
         }
         seen = now;
     }
-}
-
-/// The site a flow writes to.
-pub(crate) fn target_site<'a>(assembly: &'a Assembly, flow: &Flow) -> Result<&'a flow::Site> {
-    assembly.project.sites.get(&flow.target).ok_or_else(|| {
-        Error::internal(format!("flow {} names unknown target {}", flow.name, flow.target))
-    })
 }

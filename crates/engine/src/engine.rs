@@ -1,13 +1,14 @@
 //! An engine over one project: who its flows are, and which targets it may write.
 
 use crate::assembly::Assembly;
+use crate::generation::definition;
 use crate::orders::Orders;
 use crate::repairs::Repairs;
 use crate::state::FlowIdentity;
 use change::{FlowId, Generation, HolderId};
-use connect::{Claim, Error, Result};
-use flow::{Flow, Writer};
-use std::collections::BTreeSet;
+use connect::{Claim, Error, Result, Target};
+use flow::Flow;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Whether a target that another engine holds is taken from it.
@@ -30,7 +31,7 @@ pub struct Engine {
     /// What proofs ask of appliers.
     pub repairs: Repairs,
     take_over: TakeOver,
-    claimed: Arc<Mutex<BTreeSet<String>>>,
+    holders: Arc<Mutex<BTreeMap<String, HolderId>>>,
 }
 
 impl Engine {
@@ -41,7 +42,7 @@ impl Engine {
             orders: Orders::default(),
             repairs: Repairs::default(),
             take_over,
-            claimed: Arc::default(),
+            holders: Arc::default(),
         }
     }
 
@@ -59,18 +60,6 @@ impl Engine {
         })
     }
 
-    /// Who a flow is under its present definition, and the right to write its target.
-    ///
-    /// # Errors
-    /// `Conflict` when the target is held by another engine.
-    pub fn enter(&self, flow: &Flow) -> Result<FlowIdentity> {
-        let identity = self.identify(flow)?;
-        if flow.writer == Writer::Flow {
-            self.claim(&flow.target)?;
-        }
-        Ok(identity)
-    }
-
     /// Who a flow is under its present definition.
     ///
     /// # Errors
@@ -79,18 +68,18 @@ impl Engine {
         let random = &self.assembly.environment.random;
         self.assembly.state.identify(
             &flow.name,
-            &flow::definition(flow),
+            &definition(flow),
             FlowId::mint(random.bits()),
             Generation::mint(random.bits()),
         )
     }
 
-    /// Becomes the one engine that may write a target; once for each start of the engine.
-    fn claim(&self, site: &str) -> Result<()> {
-        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
-        if claimed.contains(site) {
-            return Ok(());
-        }
+    /// Opens a target as the one engine that may write it. The first time, the target is shown a new holder, which
+    /// is remembered before it is shown; later connections show the same one.
+    ///
+    /// # Errors
+    /// `Conflict` when the target is held by another engine.
+    pub fn open_target(&self, site: &str) -> Result<Box<dyn Target>> {
         let Assembly { project, connectors, state, environment, .. } = &self.assembly;
         let settings = &project
             .sites
@@ -99,13 +88,19 @@ impl Engine {
             .settings;
         let mut target = connectors.of(settings)?.target(settings)?;
         target.prepare(&[])?;
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&holder) = holders.get(site) {
+            let claim = Claim { holder, known: vec![holder], take_over: false };
+            target.claim(&claim).map_err(|e| e.at(site))?;
+            return Ok(target);
+        }
         let known = state.holders(site)?;
         let holder = HolderId::mint(environment.random.bits());
         state.intend_holder(site, holder)?;
         let take_over = self.take_over == TakeOver::Asked;
         target.claim(&Claim { holder, known, take_over }).map_err(|e| e.at(site))?;
         state.settle_holder(site, holder)?;
-        claimed.insert(site.to_string());
-        Ok(())
+        holders.insert(site.to_string(), holder);
+        Ok(target)
     }
 }

@@ -14,6 +14,27 @@ use std::sync::Arc;
 /// Canonical keys that are set aside, by target table.
 pub(crate) type Parked = HashMap<String, HashSet<Vec<u8>>>;
 
+/// Where a schema was seen.
+pub(crate) enum Sighting<'s> {
+    /// The source looks like this now.
+    Source(&'s Arc<TableSchema>),
+    /// A change in the log was written under it.
+    Change {
+        /// The group's place.
+        offset: Offset,
+        /// The schema.
+        schema: &'s Arc<TableSchema>,
+    },
+}
+
+impl Sighting<'_> {
+    fn schema(&self) -> &Arc<TableSchema> {
+        match self {
+            Sighting::Source(schema) | Sighting::Change { schema, .. } => schema,
+        }
+    }
+}
+
 /// One lane of a flow.
 pub struct Lane {
     /// Its id.
@@ -23,6 +44,7 @@ pub struct Lane {
     /// How far the target has come.
     pub progress: LaneProgress,
     start: Offset,
+    opened_at: Offset,
     paths: Vec<TablePath>,
     pub(crate) parked: Parked,
 }
@@ -44,6 +66,7 @@ impl Lane {
             site,
             progress: fresh(assembly, id, Offset::START),
             start: Offset::START,
+            opened_at: assembly.log.tail(id)?.durable,
             paths: Vec::new(),
             parked: HashMap::new(),
         };
@@ -145,7 +168,7 @@ impl Lane {
         };
         for table in &flow.tables {
             let schema = Arc::new(readable.describe(&table.source)?);
-            self.plan(assembly, flow, identity, target, &table.source, &schema)?;
+            self.plan(assembly, flow, identity, target, &table.source, &Sighting::Source(&schema))?;
         }
         Ok(())
     }
@@ -158,13 +181,14 @@ impl Lane {
         identity: &FlowIdentity,
         target: &mut dyn Target,
         table: &str,
-        schema: &Arc<TableSchema>,
+        sighting: &Sighting<'_>,
     ) -> Result<()> {
         let Some(table) = flow.tables.iter().find(|t| t.source == table) else { return Ok(()) };
+        let schema = sighting.schema();
         if self.path(&table.source, schema).is_some() {
             return Ok(());
         }
-        self.accept(assembly, flow, identity, table, schema)?;
+        self.accept(assembly, flow, identity, table, sighting)?;
         let path = TablePath::plan(flow, table, &self.site, schema.clone(), &*assembly.planner)?;
         if !path.keeps_key_order() {
             return Err(Error::invalid(format!(
@@ -180,34 +204,47 @@ impl Lane {
         Ok(())
     }
 
-    /// Whether the flow can follow a schema that differs from the one it knew.
+    /// Whether the flow can follow a schema that differs from those it has accepted. Changes that were in the log
+    /// when the lane was opened may be older than what the source looked like then.
     fn accept(
         &self,
         assembly: &Assembly,
         flow: &Flow,
         identity: &FlowIdentity,
         table: &FlowTable,
-        schema: &TableSchema,
+        sighting: &Sighting<'_>,
     ) -> Result<()> {
         let name = format!(
             "schema:{}:{}:{}:{}",
             identity.id, identity.generation, self.site.name, table.source
         );
-        let text = serde_json::to_string(schema)
-            .map_err(|e| Error::internal("a schema cannot be stored").caused_by(e))?;
-        let known = assembly.state.setting_or(&name, &text)?;
-        let known: TableSchema = serde_json::from_str(&known)
-            .map_err(|e| Error::corrupt("a stored schema cannot be read").caused_by(e))?;
-        // A flow that restarts may meet changes that are older than the schema it knows.
-        let problem = match (compare(&known, schema), compare(schema, &known)) {
-            (Compatibility::Same, _) | (_, Compatibility::Additive(_)) => return Ok(()),
-            (Compatibility::Additive(_), _) if flow.new_columns != NewColumns::Stop => {
-                return assembly.state.set_setting(&name, &text);
+        let mut accepted: Vec<TableSchema> = match assembly.state.setting(&name)? {
+            Some(text) => serde_json::from_str(&text)
+                .map_err(|e| Error::corrupt("accepted schemas cannot be read").caused_by(e))?,
+            None => Vec::new(),
+        };
+        let schema = sighting.schema();
+        let in_the_log = matches!(sighting, Sighting::Change { .. });
+        let Some(newest) = accepted.last() else {
+            return remember(assembly, &name, &[schema.as_ref().clone()]);
+        };
+        let older =
+            matches!(sighting, Sighting::Change { offset, .. } if *offset <= self.opened_at);
+        if (in_the_log && accepted.contains(schema))
+            || (older && matches!(compare(schema, newest), Compatibility::Additive(_)))
+        {
+            return Ok(());
+        }
+        let problem = match compare(newest, schema) {
+            Compatibility::Same => return Ok(()),
+            Compatibility::Additive(_) if flow.new_columns != NewColumns::Stop => {
+                accepted.push(schema.as_ref().clone());
+                return remember(assembly, &name, &accepted);
             }
-            (Compatibility::Additive(columns), _) => {
+            Compatibility::Additive(columns) => {
                 format!("column {} is new, and new_columns = \"stop\"", columns[0].name)
             }
-            (Compatibility::Breaking(breaks), _) => breaks[0].to_string(),
+            Compatibility::Breaking(breaks) => breaks[0].to_string(),
         };
         Err(Error::invalid(format!("table {} at {} changed shape", table.source, self.site.name))
             .found(problem)
@@ -247,6 +284,12 @@ impl Lane {
                 })
         })
     }
+}
+
+fn remember(assembly: &Assembly, name: &str, accepted: &[TableSchema]) -> Result<()> {
+    let text = serde_json::to_string(accepted)
+        .map_err(|e| Error::internal("a schema cannot be stored").caused_by(e))?;
+    assembly.state.set_setting(name, &text)
 }
 
 fn fresh(assembly: &Assembly, lane: LaneId, offset: Offset) -> LaneProgress {

@@ -12,6 +12,7 @@ mod compact;
 mod effect;
 mod engine;
 mod environment;
+mod generation;
 mod lane;
 mod load;
 mod orders;
@@ -26,7 +27,9 @@ mod write;
 
 pub use apply::Applier;
 pub use assembly::{Assembly, Step};
-pub use board::{Board, FlowStatus, LaneLag, LaneStatus, Latencies, Standing, Trouble, flow_status, lane_status};
+pub use board::{
+    Board, FlowStatus, LaneLag, LaneStatus, Latencies, Standing, Trouble, flow_status, lane_status,
+};
 pub use capture::{LaneCapture, captured_tables};
 pub use engine::{Engine, TakeOver};
 pub use environment::{Environment, Random, SystemRandom};
@@ -37,9 +40,9 @@ pub use path::{Passed, TablePath};
 pub use repairs::{RepairOrder, RepairOutcome, Repairs};
 pub use retry::{Backoff, Decision};
 pub use service::{Service, Stop};
-pub use stepping::{Drained, Stepping};
 pub use state::{
     FlowIdentity, LaneRecord, Letter, LetterStatus, NewLetter, Request, RequestStatus, RunRecord,
     RunState, SnapshotState, State, StoredCertificate, StreamRecord,
 };
+pub use stepping::{Drained, Stepping};
 pub use watch::{Unwatched, Watch};

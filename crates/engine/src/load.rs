@@ -11,8 +11,8 @@ mod intervals;
 pub use checks::Verdicts;
 pub use intervals::Interval;
 
-use crate::apply::target_site;
 use crate::assembly::Assembly;
+use crate::engine::Engine;
 use crate::path::{TablePath, differs};
 use crate::state::{FlowIdentity, RunRecord, RunState};
 use crate::watch::Watch;
@@ -47,20 +47,19 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    /// Opens the target and drops what a crash left staged. The target must have been claimed.
+    /// Opens the target and drops what a crash left staged.
     ///
     /// # Errors
     /// `Conflict` when another engine or generation has taken over.
     pub fn open(
-        assembly: &'a Assembly,
+        engine: &'a Engine,
         flow: &'a Flow,
         identity: &'a FlowIdentity,
         watch: &'a dyn Watch,
     ) -> Result<Self> {
-        let site = target_site(assembly, flow)?;
-        let mut target = assembly.connectors.of(&site.settings)?.target(&site.settings)?;
-        target.prepare(&[])?;
+        let mut target = engine.open_target(&flow.target)?;
         target.adopt(identity.id, identity.generation)?;
+        let assembly = &engine.assembly;
         let mut loader = Loader { assembly, flow, identity, target, watch };
         loader.drop_leftovers()?;
         Ok(loader)

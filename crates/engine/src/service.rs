@@ -72,7 +72,8 @@ impl Service {
             stop: stop.clone(),
             threads: Vec::new(),
         };
-        let wanted = |site: &Site| flows.iter().any(|f| f.captures() && f.sites.contains(&site.name));
+        let wanted =
+            |site: &Site| flows.iter().any(|f| f.captures() && f.sites.contains(&site.name));
         let sites: Vec<(Site, Vec<String>)> = captured_tables(&engine.assembly.project)
             .into_iter()
             .filter(|(site, _)| wanted(site))
@@ -141,6 +142,9 @@ struct CapturedSite {
     site: Site,
     tables: Vec<String>,
     capture: Option<LaneCapture>,
+    /// A capture that failed. What it appended must have reached the disk, or be known not to, before the site is
+    /// opened again: it would be read and appended twice.
+    ending: Option<LaneCapture>,
     backoff: Backoff,
     not_before: Duration,
     looked_at: Duration,
@@ -163,6 +167,7 @@ impl CaptureWorker {
                 site: site.clone(),
                 tables: tables.clone(),
                 capture: None,
+                ending: None,
                 backoff: Backoff::default(),
                 not_before: Duration::ZERO,
                 looked_at: Duration::ZERO,
@@ -199,6 +204,13 @@ impl CaptureWorker {
 
 fn step_site(engine: &Engine, board: &Board, site: &mut CapturedSite) -> Result<Step> {
     let clock = &engine.assembly.environment.clock;
+    if let Some(ending) = &mut site.ending {
+        match ending.settle(Duration::from_secs(1)) {
+            Err(e) if e.state != Some(connect::State::DiskFull) => return Err(e),
+            // Settled, or the log says that it did not take the rest.
+            _ => site.ending = None,
+        }
+    }
     let capture = match &mut site.capture {
         Some(capture) => capture,
         none => {
@@ -231,15 +243,11 @@ fn step_site(engine: &Engine, board: &Board, site: &mut CapturedSite) -> Result<
 }
 
 /// The capture is opened again later, or stays stopped; the log's tail says where it goes on.
-fn site_failed(
-    engine: &Engine,
-    board: &Board,
-    stop: &Stop,
-    site: &mut CapturedSite,
-    error: Error,
-) {
+fn site_failed(engine: &Engine, board: &Board, stop: &Stop, site: &mut CapturedSite, error: Error) {
     let clock = &engine.assembly.environment.clock;
-    site.capture = None;
+    if let Some(capture) = site.capture.take() {
+        site.ending = Some(capture);
+    }
     let standing = match site.backoff.decide(&error) {
         Decision::Again(wait) => {
             site.not_before = clock.steady() + wait;
@@ -318,16 +326,15 @@ impl ApplyWorker {
 
     /// Opens the flow and applies until asked to stop, or until an error says otherwise.
     fn serve(&mut self, backoff: &mut Backoff) -> Result<()> {
-        let Engine { assembly, orders, repairs, .. } = &self.engine;
-        let identity = self.engine.enter(&self.flow)?;
+        let identity = self.engine.identify(&self.flow)?;
         if identity.paused {
             self.stand(Standing::Paused, None);
             self.pause(Duration::from_secs(1));
             return Ok(());
         }
-        let mut applier = Applier::open(assembly, orders, repairs, &self.flow, &identity)?;
+        let mut applier = Applier::open(&self.engine, &self.flow, &identity)?;
         self.stand(Standing::Live, None);
-        let clock = assembly.environment.clock.clone();
+        let clock = self.engine.assembly.environment.clock.clone();
         let (mut seen, mut looked_at) = (0, Duration::ZERO);
         while !self.stop.asked() {
             match applier.step()? {
@@ -363,8 +370,11 @@ impl ApplyWorker {
             let groups_waiting = durable.0.saturating_sub(lane.progress.offset.0);
             let mut lag_us = 0;
             if groups_waiting > 0 {
-                let next =
-                    assembly.log.read(lane.id, lane.progress.offset, Bounds { changes: 1, bytes: 1 })?;
+                let next = assembly.log.read(
+                    lane.id,
+                    lane.progress.offset,
+                    Bounds { changes: 1, bytes: 1 },
+                )?;
                 let oldest = next.first().map_or(now, |group| group.body.commit_time);
                 lag_us = now.saturating_sub(oldest).max(0).unsigned_abs();
             }

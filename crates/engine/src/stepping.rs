@@ -45,7 +45,7 @@ impl Stepping {
     /// # Errors
     /// The flow cannot run; a site that is down is no error.
     pub fn open(engine: &Engine, flow: &Flow) -> Result<Self> {
-        let identity = engine.enter(flow)?;
+        let identity = engine.identify(flow)?;
         let mut stepping = Stepping {
             engine: engine.clone(),
             captures: BTreeMap::new(),
@@ -68,8 +68,7 @@ impl Stepping {
             }
         }
         if flow.apply() == flow::Apply::Events {
-            let Engine { assembly, orders, repairs, .. } = engine;
-            stepping.applier = Some(Applier::open(assembly, orders, repairs, flow, &identity)?);
+            stepping.applier = Some(Applier::open(engine, flow, &identity)?);
         }
         Ok(stepping)
     }

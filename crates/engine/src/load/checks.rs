@@ -80,7 +80,9 @@ fn staged_input(
     run: RunId,
     table: &TargetTable,
 ) -> Result<Input> {
-    let site = crate::apply::target_site(assembly, flow)?.settings.clone();
+    let site = &assembly.project.sites.get(&flow.target);
+    let site =
+        site.ok_or_else(|| Error::internal("the flow's target is no site"))?.settings.clone();
     let (connectors, staged) = (assembly.connectors.clone(), table.clone());
     Ok(Input {
         table: table.name.clone(),

@@ -1,0 +1,144 @@
+//! Flows that start, change, meet each other, and lose their place.
+
+use crate::world::{World, event_flow, text};
+use change::{Column, ColumnType, Value};
+use connect::memory::{Edit, sample::shape};
+use connect::{Kind, State as Named};
+use engine::{Stepping, Unwatched};
+use flow::{Mode, NewColumns};
+
+fn item(id: i64, name: &str) -> Vec<Value> {
+    vec![Value::Int(id), text(name)]
+}
+
+fn world() -> World {
+    let shape = shape(&[("id", ColumnType::Int64), ("name", ColumnType::Text)], &["id"]);
+    World::new(&["shop"], &[("item", &shape)], vec![event_flow("items", &["shop"], &["item"])])
+}
+
+fn drain(world: &World, name: &str) -> connect::Result<engine::Drained> {
+    let engine = world.engine();
+    let flow = engine.flow(name).unwrap().clone();
+    Stepping::open(&engine, &flow)?.drain(&Unwatched)
+}
+
+#[test]
+fn rows_that_were_there_before_arrive_by_snapshot() {
+    let world = world();
+    let rows: Vec<Edit> = (0..100).map(|id| Edit::insert("item", item(id, "old"))).collect();
+    world.sources["shop"].commit(&rows).unwrap();
+    drain(&world, "items").unwrap();
+    assert_eq!(world.target.rows("item").unwrap().len(), 100);
+}
+
+#[test]
+fn a_flow_that_changed_its_mode_sweeps_what_went_meanwhile() {
+    let mut world = world();
+    let shop = world.sources["shop"].clone();
+    shop.commit(&[Edit::insert("item", item(1, "a")), Edit::insert("item", item(2, "b"))]).unwrap();
+    drain(&world, "items").unwrap();
+    world.flows[0].mode = Mode::Batch;
+    let engine = world.engine();
+    let flow = engine.flow("items").unwrap().clone();
+    let identity = engine.identify(&flow).unwrap();
+    let mut loader = engine::Loader::open(&engine, &flow, &identity, &Unwatched).unwrap();
+    let due = loader.due("first").unwrap();
+    assert!(loader.run(&due[0], "test").unwrap().error.is_none());
+    drop(loader);
+    shop.commit(&[Edit::delete("item", [Value::Int(1)]), Edit::insert("item", item(3, "c"))])
+        .unwrap();
+    world.flows[0].mode = Mode::Event;
+    drain(&world, "items").unwrap();
+    assert_eq!(world.target.rows("item").unwrap(), vec![item(2, "b"), item(3, "c")]);
+}
+
+#[test]
+fn event_and_hybrid_are_one_generation() {
+    let mut world = world();
+    world.sources["shop"].commit(&[Edit::insert("item", item(1, "a"))]).unwrap();
+    drain(&world, "items").unwrap();
+    world.flows[0].mode = Mode::Hybrid;
+    let drained = drain(&world, "items").unwrap();
+    assert_eq!(drained.captured, 0, "no new snapshot is needed");
+}
+
+#[test]
+fn a_second_flow_gets_history_without_a_second_snapshot() {
+    let mut world = world();
+    world.sources["shop"].commit(&[Edit::insert("item", item(1, "a"))]).unwrap();
+    drain(&world, "items").unwrap();
+    let mut second = event_flow("copy", &["shop"], &["item"]);
+    second.tables[0].target = "item_copy".into();
+    world.flows.push(second);
+    let drained = drain(&world, "copy").unwrap();
+    assert_eq!(drained.captured, 0);
+    assert_eq!(world.target.rows("item_copy").unwrap(), vec![item(1, "a")]);
+}
+
+#[test]
+fn an_added_column_is_carried_and_a_lost_one_stops_the_flow() {
+    let world = world();
+    let shop = &world.sources["shop"];
+    shop.commit(&[Edit::insert("item", item(1, "a"))]).unwrap();
+    drain(&world, "items").unwrap();
+    shop.add_column("item", Column::new("price", ColumnType::Int64, true)).unwrap();
+    let mut row = item(2, "b");
+    row.push(Value::Int(7));
+    shop.commit(&[Edit::insert("item", row.clone())]).unwrap();
+    drain(&world, "items").unwrap();
+    assert_eq!(world.target.rows("item").unwrap()[1], row);
+    shop.define("item", &shape(&[("id", ColumnType::Int64)], &["id"]));
+    let error = drain(&world, "items").unwrap_err();
+    assert_eq!(error.state, Some(Named::SchemaBlocked));
+}
+
+#[test]
+fn an_added_column_stops_a_flow_that_says_so() {
+    let mut world = world();
+    world.flows[0].new_columns = NewColumns::Stop;
+    drain(&world, "items").unwrap();
+    world.sources["shop"]
+        .add_column("item", Column::new("price", ColumnType::Int64, true))
+        .unwrap();
+    assert_eq!(drain(&world, "items").unwrap_err().state, Some(Named::SchemaBlocked));
+}
+
+#[test]
+fn a_target_ahead_of_the_log_is_a_named_state() {
+    let mut world = world();
+    world.sources["shop"].commit(&[Edit::insert("item", item(1, "a"))]).unwrap();
+    drain(&world, "items").unwrap();
+    world.log = connect::memory::MemoryLog::new(change::LogId::mint(78));
+    let error = drain(&world, "items").unwrap_err();
+    assert_eq!((error.kind, error.state), (Kind::Corrupt, Some(Named::LogBehindTarget)));
+}
+
+#[test]
+fn a_source_that_is_set_back_is_noticed() {
+    let world = world();
+    let shop = &world.sources["shop"];
+    shop.commit(&[Edit::insert("item", item(1, "a"))]).unwrap();
+    drain(&world, "items").unwrap();
+    let backup = shop.backup();
+    shop.commit(&[Edit::insert("item", item(2, "b"))]).unwrap();
+    drain(&world, "items").unwrap();
+    shop.restore(&backup);
+    let error = drain(&world, "items").unwrap_err();
+    assert!(matches!(error.state, Some(Named::HistoryChanged | Named::PositionLost)), "{error}");
+}
+
+#[test]
+fn a_truncate_empties_only_the_site_it_happened_at() {
+    let shape = shape(&[("id", ColumnType::Int64), ("name", ColumnType::Text)], &["id"]);
+    let flow = event_flow("items", &["north", "south"], &["item"]);
+    let world = World::new(&["north", "south"], &[("item", &shape)], vec![flow]);
+    for site in ["north", "south"] {
+        world.sources[site].commit(&[Edit::insert("item", item(1, site))]).unwrap();
+    }
+    drain(&world, "items").unwrap();
+    world.sources["north"].commit(&[Edit::truncate("item")]).unwrap();
+    drain(&world, "items").unwrap();
+    let mut left = item(1, "south");
+    left.push(text("south"));
+    assert_eq!(world.target.rows("item").unwrap(), vec![left]);
+}

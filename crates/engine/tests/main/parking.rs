@@ -1,0 +1,91 @@
+//! Rows that a target refuses: another attempt, then a letter; later changes of the key wait behind it.
+
+use crate::world::{World, event_flow, text};
+use change::{ColumnType, Value};
+use connect::memory::{Edit, sample::shape};
+use connect::{Kind, State as Named, Target};
+use engine::{Letter, LetterStatus, Stepping, Unwatched};
+use flow::TransactionMode;
+
+fn world() -> World {
+    let item = shape(&[("id", ColumnType::Int64), ("name", ColumnType::Text)], &["id"]);
+    let world =
+        World::new(&["shop"], &[("item", &item)], vec![event_flow("items", &["shop"], &["item"])]);
+    world.target.refuse(|_, row| {
+        (row[1] == Value::Text("bad".into())).then(|| "check \"name\" failed".to_string())
+    });
+    world
+}
+
+fn item(id: i64, name: &str) -> Vec<Value> {
+    vec![Value::Int(id), text(name)]
+}
+
+fn drain(world: &World) -> connect::Result<engine::Drained> {
+    let engine = world.engine();
+    let flow = engine.flow("items").unwrap().clone();
+    Stepping::open(&engine, &flow)?.drain(&Unwatched)
+}
+
+fn letters(world: &World) -> Vec<Letter> {
+    let engine = world.engine();
+    let identity = engine.identify(engine.flow("items").unwrap()).unwrap();
+    engine.assembly.state.letters(identity.id, Some(LetterStatus::Parked)).unwrap()
+}
+
+#[test]
+fn a_refused_row_is_parked_and_its_key_waits_behind_it() {
+    let world = world();
+    drain(&world).unwrap();
+    let shop = &world.sources["shop"];
+    shop.commit(&[Edit::insert("item", item(1, "good"))]).unwrap();
+    shop.commit(&[Edit::insert("item", item(2, "bad"))]).unwrap();
+    shop.commit(&[Edit::insert("item", item(3, "good"))]).unwrap();
+    drain(&world).unwrap();
+    shop.commit(&[Edit::update("item", [Value::Int(2)], item(2, "mended"))]).unwrap();
+    shop.commit(&[Edit::update("item", [Value::Int(1)], item(1, "better"))]).unwrap();
+    drain(&world).unwrap();
+    assert_eq!(world.target.rows("item").unwrap(), vec![item(1, "better"), item(3, "good")]);
+    let parked = letters(&world);
+    assert_eq!(parked.len(), 2, "the change and the one behind it");
+    assert!(parked[0].change.reason.contains("name"));
+    assert!(parked.iter().all(|letter| letter.change.key == parked[0].change.key));
+    let engine = world.engine();
+    let identity = engine.identify(engine.flow("items").unwrap()).unwrap();
+    let progress = world.target.open().progress(identity.id).unwrap().unwrap();
+    let counters = progress.lanes.values().next().unwrap().counters;
+    assert_eq!((counters.parked, counters.conserved()), (2, true), "{counters:?}");
+}
+
+#[test]
+fn an_exact_flow_stops_instead() {
+    let mut world = world();
+    world.flows[0].events.transactions = TransactionMode::Exact;
+    drain(&world).unwrap();
+    world.sources["shop"].commit(&[Edit::insert("item", item(1, "bad"))]).unwrap();
+    let error = drain(&world).unwrap_err();
+    assert_eq!((error.kind, error.state), (Kind::Invalid, Some(Named::RowsRefused)));
+    assert!(world.target.rows("item").unwrap().is_empty());
+    assert!(letters(&world).is_empty());
+}
+
+#[test]
+fn a_row_that_only_compaction_made_illegal_is_applied() {
+    let world = world();
+    world.target.accept();
+    drain(&world).unwrap();
+    let shop = &world.sources["shop"];
+    shop.commit(&[Edit::insert("item", item(1, "x")), Edit::insert("item", item(2, "y"))]).unwrap();
+    drain(&world).unwrap();
+    world.target.unique("item", "name");
+    // x -> tmp, y -> x, tmp -> y: legal step by step, illegal as a net upsert in key order.
+    shop.commit(&[
+        Edit::update("item", [Value::Int(1)], item(1, "tmp")),
+        Edit::update("item", [Value::Int(2)], item(2, "x")),
+        Edit::update("item", [Value::Int(1)], item(1, "y")),
+    ])
+    .unwrap();
+    drain(&world).unwrap();
+    assert_eq!(world.target.rows("item").unwrap(), vec![item(1, "y"), item(2, "x")]);
+    assert!(letters(&world).is_empty());
+}
