@@ -9,12 +9,27 @@
 //!
 //! [`Prover::prove`] gives a [`TableProof`]; [`RepairPlan::of`] what would mend it; [`Certificate`] keeps it.
 
+mod attribute;
+mod certificate;
+mod compare;
+mod foreign;
+mod history;
+mod images;
+mod look;
+mod narrow;
+mod order;
+mod prove;
 mod repair;
+mod rows;
 mod settings;
 mod subject;
 mod surroundings;
+mod tally;
+mod touched;
 mod verdict;
+mod walk;
 
+pub use certificate::{Certificate, ChainFault, DifferenceEntry, verify_chain, verify_stored};
 pub use repair::{Limits, Lot, Refusal, RepairPlan};
 pub use settings::{Empty, Settings};
 pub use subject::{RowPath, Subject, Writer};

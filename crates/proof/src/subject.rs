@@ -6,7 +6,6 @@
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray};
 use change::{FlowId, Generation, Key, LaneId, TableSchema, Value};
 use connect::{Error, Kind, Result, RowTransform, TargetTable};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Who writes the target's table.
@@ -39,8 +38,6 @@ pub struct Subject {
     pub path: RowPath,
     /// Who writes.
     pub writer: Writer,
-    /// Canonical bytes of target keys that are set aside (dead letters): not compared, counted.
-    pub parked: BTreeSet<Vec<u8>>,
 }
 
 /// Where a target key column comes from.

@@ -5,6 +5,7 @@
 
 use change::{Offset, SourcePosition};
 use connect::{Cut, Result};
+use std::collections::BTreeSet;
 
 /// How a wait ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,14 @@ pub trait Surroundings {
     /// # Errors
     /// The target is gone.
     fn applied(&mut self, offset: Offset) -> Result<Reached>;
+
+    /// Canonical bytes of the target keys that are set aside as dead letters now: not compared, and counted.
+    /// Asked right behind each target cut. Since a change is parked durably before the target's progress moves
+    /// over it, whatever the cut lacks for this reason is among them.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn parked(&mut self) -> Result<BTreeSet<Vec<u8>>>;
 
     /// Told from time to time how many rows were compared so far; for progress bars.
     fn compared(&mut self, rows: u64) {

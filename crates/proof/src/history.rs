@@ -1,0 +1,130 @@
+//! Every version that the log holds of some keys: one pass over the lane.
+//!
+//! What attribution and the explanation of foreign rows stand on. Only digests are kept.
+
+use crate::images::{Effect, Reader, State};
+use crate::order;
+use crate::rows::Keep;
+use crate::subject::Subject;
+use crate::walk::{Stretch, walk};
+use change::{Digest, Group, GroupKind, Key, Offset};
+use connect::{KeyRange, Log, Result};
+use std::collections::{BTreeMap, HashSet};
+
+/// One version of a key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Version {
+    /// Where in the lane it began; [`Offset::START`] for the one before the first change.
+    pub(crate) offset: Offset,
+    /// When it began, microseconds since 1970-01-01T00:00:00Z.
+    pub(crate) since: i64,
+    /// Its row; none where there is none; outer `None` where the log does not tell.
+    pub(crate) row: Option<Option<Digest>>,
+}
+
+/// The versions of some keys.
+pub(crate) struct Histories {
+    versions: BTreeMap<Vec<u8>, Vec<Version>>,
+    /// Whether the log still holds the lane from its first group.
+    pub(crate) whole: bool,
+    /// When the oldest group that was read was committed.
+    pub(crate) begins_at: Option<i64>,
+}
+
+impl Histories {
+    /// Reads the histories of `keys` (canonical bytes, key as the target spells it) up to `upto`.
+    pub(crate) fn read(
+        subject: &Subject,
+        log: &dyn Log,
+        key: change::DigestKey,
+        keys: &BTreeMap<Vec<u8>, Key>,
+        upto: Offset,
+    ) -> Result<Histories> {
+        let reader = Reader { path: &subject.path, key, keep: Keep::Keys };
+        // The log may be trimmed while it is read: then the rest is read.
+        loop {
+            let oldest = log.tail(subject.lane)?.oldest;
+            let after = Offset(oldest.0.saturating_sub(1));
+            let mut histories = Histories {
+                versions: BTreeMap::new(),
+                whole: after == Offset::START,
+                begins_at: None,
+            };
+            let stretch = walk(log, subject.lane, after, upto, &mut |group| {
+                histories.begins_at.get_or_insert(group.body.commit_time);
+                histories.take(&reader, group, keys)
+            })?;
+            if stretch == Stretch::Whole {
+                return Ok(histories);
+            }
+        }
+    }
+
+    fn take(
+        &mut self,
+        reader: &Reader<'_>,
+        group: &Group,
+        keys: &BTreeMap<Vec<u8>, Key>,
+    ) -> Result<()> {
+        let (offset, since) = (group.offset, group.body.commit_time);
+        let mut present: HashSet<Vec<u8>> = HashSet::new();
+        for effect in reader.effects(group, &|bytes| keys.contains_key(bytes))? {
+            match effect {
+                Effect::Truncate => {
+                    for bytes in keys.keys() {
+                        self.push(bytes, Version { offset, since, row: Some(None) });
+                    }
+                }
+                Effect::OtherShape => {
+                    for bytes in keys.keys() {
+                        self.push(bytes, Version { offset, since, row: None });
+                    }
+                }
+                Effect::Key(effect) => {
+                    present.insert(effect.bytes.clone());
+                    if let Some(before) = &effect.before {
+                        self.begin(&effect.bytes, before);
+                    }
+                    let row = effect.state.digest();
+                    self.push(&effect.bytes, Version { offset, since, row });
+                }
+            }
+        }
+        if let GroupKind::Snapshot(chunk) = &group.body.kind
+            && chunk.table == reader.path.source_table()
+        {
+            let bound = |key: &Option<Key>| key.as_ref().map(|key| reader.path.target_key(key));
+            let range = KeyRange { after: bound(&chunk.after), upto: bound(&chunk.upto) };
+            let absent = |(bytes, key): &(&Vec<u8>, &Key)| {
+                !present.contains(*bytes) && order::within(key, &range)
+            };
+            for (bytes, _) in keys.iter().filter(absent) {
+                self.push(bytes, Version { offset, since, row: Some(None) });
+            }
+        }
+        Ok(())
+    }
+
+    /// The first change of a key may tell what was there before.
+    fn begin(&mut self, bytes: &[u8], before: &State) {
+        if !self.versions.contains_key(bytes) {
+            let first = Version { offset: Offset::START, since: i64::MIN, row: before.digest() };
+            self.versions.insert(bytes.to_vec(), vec![first]);
+        }
+    }
+
+    /// A version that repeats the last is none: a snapshot, or an update that changes nothing we carry.
+    fn push(&mut self, bytes: &[u8], version: Version) {
+        let versions = self.versions.entry(bytes.to_vec()).or_default();
+        if versions.last().is_none_or(|last| last.row != version.row || last.row.is_none()) {
+            versions.push(version);
+        }
+    }
+
+    /// Versions of a key up to a place, oldest first.
+    pub(crate) fn of(&self, bytes: &[u8], upto: Offset) -> &[Version] {
+        let versions = self.versions.get(bytes).map_or(&[][..], |versions| versions);
+        let end = versions.partition_point(|version| version.offset <= upto);
+        &versions[..end]
+    }
+}
