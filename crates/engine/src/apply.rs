@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::lane::{Lane, Sighting};
 use crate::orders::Orders;
 use crate::repairs::Repairs;
-use crate::state::FlowIdentity;
+use crate::state::{FlowIdentity, Letter};
 use crate::write::{Manner, Writer};
 use change::{Group, Offset};
 use connect::{Bounds, Error, Kind, Result, State as Named, Target};
@@ -29,6 +29,13 @@ pub(crate) struct Taken {
     pub(crate) groups: Vec<Arc<Group>>,
 }
 
+/// Which groups a replay takes, by commit time in microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) from: Option<i64>,
+    pub(crate) to: Option<i64>,
+}
+
 /// The applier of one flow.
 pub struct Applier {
     assembly: Assembly,
@@ -40,6 +47,7 @@ pub struct Applier {
     attempts: u32,
     first_lane: usize,
     commit_times: Vec<i64>,
+    window: Window,
 }
 
 impl Applier {
@@ -49,7 +57,46 @@ impl Applier {
     /// `Conflict` when another engine or generation has taken over, `Corrupt` with `LOG_BEHIND_TARGET`, `Invalid`
     /// when a path does not fit.
     pub fn open(engine: &Engine, flow: &Flow, identity: &FlowIdentity) -> Result<Self> {
-        let Engine { assembly, orders, repairs, .. } = engine;
+        Self::open_with(engine, flow, identity, &engine.orders, Window::default())
+    }
+
+    /// Opens a replay: a flow with a target table of its own, over what the log holds.
+    ///
+    /// # Errors
+    /// As [`Applier::open`]; `Invalid` when the log no longer holds the beginning.
+    pub(crate) fn open_replay(
+        engine: &Engine,
+        flow: &Flow,
+        identity: &FlowIdentity,
+        window: Window,
+    ) -> Result<Self> {
+        let orders = Orders::default();
+        let mut applier = Self::open_with(engine, flow, identity, &orders, window)?;
+        if window.from.is_none() && !orders.is_empty() {
+            return Err(Error::invalid(
+                "the log does not hold this flow's history from its snapshot on",
+            )
+            .effect("nothing was replayed")
+            .fix("replay --from TIME takes what the log still holds; [log] keep says how much")
+            .state(Named::PositionLost)
+            .code("E0502"));
+        }
+        if let Some(from) = window.from {
+            for lane in &mut applier.lanes {
+                lane.skip_before(engine.assembly.log.as_ref(), from)?;
+            }
+        }
+        Ok(applier)
+    }
+
+    fn open_with(
+        engine: &Engine,
+        flow: &Flow,
+        identity: &FlowIdentity,
+        orders: &Orders,
+        window: Window,
+    ) -> Result<Self> {
+        let Engine { assembly, repairs, .. } = engine;
         let mut target = engine.open_target(&flow.target)?;
         target.adopt(identity.id, identity.generation)?;
         let mut applier = Applier {
@@ -62,6 +109,7 @@ impl Applier {
             attempts: 0,
             first_lane: 0,
             commit_times: Vec::new(),
+            window,
         };
         applier.open_lanes(orders)?;
         Ok(applier)
@@ -193,7 +241,11 @@ impl Applier {
         for turn in 0..count {
             let lane = (self.first_lane + turn) % count;
             let Lane { id, progress, .. } = &self.lanes[lane];
-            let groups = self.assembly.log.read(*id, progress.offset, left)?;
+            let mut groups = self.assembly.log.read(*id, progress.offset, left)?;
+            if let Some(to) = self.window.to {
+                let inside = groups.iter().take_while(|group| group.body.commit_time < to).count();
+                groups.truncate(inside);
+            }
             if groups.is_empty() {
                 continue;
             }
@@ -260,6 +312,29 @@ impl Applier {
             crate::repairs::apply(assembly, identity, target.as_mut(), lane, order)?;
         }
         Ok(())
+    }
+
+    /// Writes the letters of one key, in order, in one transaction; progress stays where it is.
+    ///
+    /// # Errors
+    /// `Refused` when the target refuses one of them still; nothing was written then.
+    pub(crate) fn write_letters(&mut self, letters: &[&Letter]) -> Result<()> {
+        let Applier { identity, target, lanes, .. } = self;
+        let lane_of = |letter: &Letter| lanes.iter().find(|lane| lane.id == letter.change.lane);
+        let mut txn = target.begin(identity.id, identity.generation)?;
+        let mut progress = Vec::new();
+        for letter in letters {
+            let lane = lane_of(letter).ok_or_else(|| {
+                Error::refused("the letter's site is not one of the flow any more")
+            })?;
+            let path = lane.path_to(&letter.change.table).ok_or_else(|| {
+                Error::unavailable(format!("{} is not planned yet", letter.change.table))
+            })?;
+            txn.write(path.target(), &crate::letters::writes(letter, path)?)?;
+            progress = vec![lane.progress.clone()];
+        }
+        txn.commit(&progress)?;
+        self.reload()
     }
 
     /// Too many parked changes mean a contract error, not bad rows.

@@ -106,6 +106,21 @@ impl Lane {
         Ok(start)
     }
 
+    /// Skips groups that were committed before a time.
+    pub(crate) fn skip_before(&mut self, log: &dyn connect::Log, from: i64) -> Result<()> {
+        let oldest = log.tail(self.id)?.oldest;
+        self.progress.offset = self.progress.offset.max(Offset(oldest.0.saturating_sub(1)));
+        loop {
+            let groups = log.read(self.id, self.progress.offset, connect::Bounds::BATCH)?;
+            let early = groups.iter().take_while(|group| group.body.commit_time < from).count();
+            let Some(last) = groups[..early].last() else { return Ok(()) };
+            self.progress.offset = last.offset;
+            if early < groups.len() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Takes progress and parked keys as they are stored. Letters beyond the progress will come again.
     pub(crate) fn resume(
         &mut self,

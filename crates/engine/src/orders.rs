@@ -37,6 +37,11 @@ impl Orders {
         }
     }
 
+    /// Whether nothing is ordered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().all(VecDeque::is_empty)
+    }
+
     /// The next order for a site.
     pub(crate) fn take(&self, site: &str) -> Option<CaptureOrder> {
         let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);

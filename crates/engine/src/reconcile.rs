@@ -1,0 +1,410 @@
+//! Reconciliation of a flow: each table of each site is proved, certified, and mended where that was allowed.
+//!
+//! How the log and the target get past a cut is [`Motion`]'s business: a service waits for its threads, a one-shot
+//! command steps them itself. Nothing here pauses an applier.
+
+use crate::assembly::Assembly;
+use crate::engine::Engine;
+use crate::orders::CaptureOrder;
+use crate::path::TablePath;
+use crate::repairs::{RepairOrder, RepairOutcome};
+use crate::state::{FlowIdentity, LetterStatus};
+use crate::watch::Watch;
+use change::{LaneId, Offset, SourcePosition};
+use connect::{Connector, Cut, Error, Kind, Result, SiteSettings};
+use flow::{Flow, FlowTable, Site};
+use proof::{
+    Certificate, Limits, Prover, Reached, RepairPlan, RowPath, Settings, Subject, Surroundings,
+    TableProof, Verdict, Writer,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+/// Gets the log and the target past a place.
+pub trait Motion {
+    /// Until the lane's log has passed `closing`.
+    ///
+    /// # Errors
+    /// Capture has stopped for good.
+    fn capture_past(
+        &mut self,
+        site: &str,
+        lane: LaneId,
+        closing: &SourcePosition,
+    ) -> Result<Reached>;
+
+    /// Until the target has applied `offset`.
+    ///
+    /// # Errors
+    /// The flow has stopped for good.
+    fn apply_past(&mut self, lane: LaneId, offset: Offset) -> Result<Reached>;
+
+    /// Until the applier has seen a repair order; `None` when it did not in the time allowed.
+    ///
+    /// # Errors
+    /// The flow has stopped for good.
+    fn repaired(&mut self, outcome: &Receiver<RepairOutcome>) -> Result<Option<RepairOutcome>>;
+}
+
+/// Whether differences are mended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mending {
+    /// They are only reported.
+    Dry,
+    /// They are mended within limits.
+    Within(Limits),
+}
+
+/// What a reconciliation came to.
+#[derive(Debug)]
+pub struct Reconciliation {
+    /// Proofs of all tables as they were found, the worst first.
+    pub found: Vec<TableProof>,
+    /// Proofs of the tables that were mended, made again afterwards.
+    pub after: Vec<TableProof>,
+    /// Rows mended.
+    pub repaired: u64,
+    /// Rows left alone, since something newer was there or on the way.
+    pub dropped: u64,
+    /// Why nothing was mended, where differences were found and mending was asked for.
+    pub refused: Option<String>,
+    /// Numbers of the certificates made.
+    pub certificates: Vec<i64>,
+}
+
+impl Reconciliation {
+    /// The proofs that stand at the end: those made again take the place of the first ones.
+    pub fn standing(&self) -> impl Iterator<Item = &TableProof> {
+        let again = |proof: &&TableProof| {
+            self.after.iter().any(|a| a.site == proof.site && a.target_table == proof.target_table)
+        };
+        self.after.iter().chain(self.found.iter().filter(move |proof| !again(proof)))
+    }
+
+    /// The verdict over all tables: one that is unproven makes it unproven, then one that differs.
+    pub fn verdict(&self) -> Verdict {
+        let (mut rows, mut parked, mut tables) = (0, 0, 0);
+        for proof in self.standing() {
+            tables += 1;
+            match &proof.verdict {
+                Verdict::Unproven(reason) => return Verdict::Unproven(reason.clone()),
+                Verdict::Different { rows: r, parked: p } => {
+                    rows += r;
+                    parked += p;
+                }
+                Verdict::Equal => {}
+            }
+        }
+        match (tables, rows + parked) {
+            (0, _) => Verdict::Unproven(proof::Reason::Empty),
+            (_, 0) => Verdict::Equal,
+            _ => Verdict::Different { rows, parked },
+        }
+    }
+
+    /// Rows compared, over all tables.
+    pub fn rows(&self) -> u64 {
+        self.standing().map(|proof| proof.rows).sum()
+    }
+}
+
+/// One table of one site, with what its proof needs.
+struct Pair {
+    site: Site,
+    subject: Subject,
+}
+
+/// Reconciles a flow.
+///
+/// # Errors
+/// What is broken; what cannot be seen now makes a table UNPROVEN instead.
+pub fn reconcile(
+    engine: &Engine,
+    flow: &Flow,
+    mending: Mending,
+    motion: &mut dyn Motion,
+    watch: &dyn Watch,
+) -> Result<Reconciliation> {
+    let identity = engine.identify(flow)?;
+    let mut outcome = Reconciliation {
+        found: Vec::new(),
+        after: Vec::new(),
+        repaired: 0,
+        dropped: 0,
+        refused: None,
+        certificates: Vec::new(),
+    };
+    let mut plans = Vec::new();
+    let mut done = 0;
+    for site in flow.sites.iter().filter_map(|name| engine.assembly.project.sites.get(name)) {
+        for table in &flow.tables {
+            let pair = match pair(&engine.assembly, flow, &identity, site, table) {
+                Ok(pair) => pair,
+                Err(e) if e.kind == Kind::Unavailable => {
+                    outcome.found.push(unproven(engine, site, table, &e));
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
+            let proof = prove(engine, flow, &identity, &pair, motion, watch, done)?;
+            done += proof.rows;
+            outcome.certificates.push(certify(engine, &identity, &pair.subject, &proof)?);
+            let plan = RepairPlan::of(&proof, &pair.subject.path)?;
+            if !plan.is_empty() {
+                plans.push((pair, plan));
+            }
+            outcome.found.push(proof);
+        }
+    }
+    if let Mending::Within(limits) = mending {
+        mend(engine, flow, &identity, &limits, plans, motion, watch, &mut outcome)?;
+    }
+    outcome.found.sort_by_key(|proof| match proof.verdict {
+        Verdict::Unproven(_) => 0,
+        Verdict::Different { .. } => 1,
+        Verdict::Equal => 2,
+    });
+    Ok(outcome)
+}
+
+/// A site that is down is unproven, and the others are proved.
+fn unproven(engine: &Engine, site: &Site, table: &FlowTable, error: &Error) -> TableProof {
+    let now = engine.assembly.environment.clock.now();
+    TableProof {
+        site: site.name.clone(),
+        source_table: table.source.clone(),
+        target_table: table.target.clone(),
+        verdict: Verdict::Unproven(proof::Reason::Unavailable(error.to_string())),
+        rows: 0,
+        source_rows: 0,
+        target_rows: 0,
+        chunks: 0,
+        leaves: 0,
+        unequal_leaves: 0,
+        touched: 0,
+        unconfirmed: 0,
+        parked: 0,
+        expected: change::Digest::default(),
+        found: change::Digest::default(),
+        differences: Vec::new(),
+        omitted: 0,
+        systematic: Vec::new(),
+        lag: None,
+        source_cuts: None,
+        target_cuts: None,
+        started_at: now,
+        ended_at: now,
+        longest_cut_us: 0,
+    }
+}
+
+fn pair(
+    assembly: &Assembly,
+    flow: &Flow,
+    identity: &FlowIdentity,
+    site: &Site,
+    table: &FlowTable,
+) -> Result<Pair> {
+    let mut source = assembly.connectors.of(&site.settings)?.readable(&site.settings)?;
+    let schema = Arc::new(source.describe(&table.source).map_err(|e| e.at(&site.name))?);
+    let path = TablePath::plan(flow, table, site, schema.clone(), &*assembly.planner)?;
+    let site_column = path.site_column().map(|(name, value)| (name.into(), value.into()));
+    let lane = assembly.state.lane(&site.name)?.ok_or_else(|| {
+        Error::unavailable(format!("{} was never captured", site.name)).fix("seamount run")
+    })?;
+    let writer = match flow.writer {
+        flow::Writer::Flow => Writer::Flow,
+        flow::Writer::Other => {
+            let max_lag = i64::try_from(flow.events.max_lag.as_micros()).unwrap_or(i64::MAX);
+            Writer::Other { max_lag_us: max_lag }
+        }
+    };
+    let transform = path.transform().cloned();
+    let target = path.target().clone();
+    let subject = Subject {
+        flow: identity.id,
+        flow_name: flow.name.clone(),
+        generation: identity.generation,
+        site: site.name.clone(),
+        lane: lane.id,
+        path: RowPath::new(&table.source, schema, transform, site_column, target)?,
+        writer,
+    };
+    Ok(Pair { site: site.clone(), subject })
+}
+
+fn prove(
+    engine: &Engine,
+    flow: &Flow,
+    identity: &FlowIdentity,
+    pair: &Pair,
+    motion: &mut dyn Motion,
+    watch: &dyn Watch,
+    done: u64,
+) -> Result<TableProof> {
+    let assembly = &engine.assembly;
+    let target = assembly
+        .project
+        .sites
+        .get(&flow.target)
+        .ok_or_else(|| Error::internal("the flow's target is no site"))?;
+    let prover = Prover {
+        log: &*assembly.log,
+        clock: &*assembly.environment.clock,
+        key: assembly.digest_key,
+        settings: Settings { empty: proof::Empty::Fine, ..Settings::default() },
+    };
+    let mut around = Around {
+        assembly,
+        identity,
+        pair,
+        source: assembly.connectors.of(&pair.site.settings)?,
+        target: assembly.connectors.of(&target.settings)?,
+        target_settings: &target.settings,
+        motion,
+        watch,
+        done,
+    };
+    prover.prove(&pair.subject, &mut around)
+}
+
+fn certify(
+    engine: &Engine,
+    identity: &FlowIdentity,
+    subject: &Subject,
+    proof: &TableProof,
+) -> Result<i64> {
+    let state = &engine.assembly.state;
+    let previous = match state.newest_certificate(Some(identity.id))? {
+        Some(stored) => Some(Certificate::read(&stored.body).map_err(|found| {
+            Error::corrupt(format!("certificate {} reads back wrong", stored.number))
+                .found(found)
+                .effect("no new certificate is chained to it")
+                .fix(format!("seamount certificate verify {}", subject.flow_name))
+                .code("E0514")
+        })?),
+        None => None,
+    };
+    let certificate = Certificate::seal(proof, subject, previous.as_ref())?;
+    state.add_certificate(
+        identity.id,
+        proof.ended_at,
+        &certificate.verdict,
+        &certificate.to_bytes(),
+    )
+}
+
+/// Mends what was found, if all of it together stays within the limits, and proves again what was touched.
+#[expect(clippy::too_many_arguments, reason = "the parts of one reconciliation, used once")]
+fn mend(
+    engine: &Engine,
+    flow: &Flow,
+    identity: &FlowIdentity,
+    limits: &Limits,
+    plans: Vec<(Pair, RepairPlan)>,
+    motion: &mut dyn Motion,
+    watch: &dyn Watch,
+    outcome: &mut Reconciliation,
+) -> Result<()> {
+    if plans.is_empty() {
+        return Ok(());
+    }
+    if flow.writer == flow::Writer::Other {
+        outcome.refused = Some("somebody else writes this table; we only prove it".into());
+        return Ok(());
+    }
+    let compared = outcome.found.iter().map(|proof| proof.rows).sum();
+    let whole = RepairPlan {
+        lots: Vec::new(),
+        recapture: Vec::new(),
+        changes: plans.iter().map(|(_, plan)| plan.changes).sum(),
+        systematic: plans.iter().find_map(|(_, plan)| plan.systematic.clone()),
+    };
+    if let Err(refusal) = whole.allowed(limits, compared) {
+        outcome.refused = Some(refusal.to_string());
+        return Ok(());
+    }
+    let mut done = 0;
+    for (pair, plan) in plans {
+        let target = pair.subject.path.target().name.clone();
+        for lot in plan.lots {
+            let asked = (lot.rows.num_rows() + lot.gone.num_rows()) as u64;
+            let (sender, receiver) = channel();
+            engine.repairs.place(RepairOrder {
+                flow: flow.name.clone(),
+                lane: pair.subject.lane,
+                table: target.clone(),
+                known_at: lot.known_at,
+                rows: lot.rows,
+                gone: lot.gone,
+                outcome: sender,
+            });
+            let mended = motion.repaired(&receiver)?;
+            let mended = mended.unwrap_or(RepairOutcome { repaired: 0, dropped: asked });
+            outcome.repaired += mended.repaired;
+            outcome.dropped += mended.dropped;
+        }
+        if !plan.recapture.is_empty() {
+            outcome.repaired += plan.recapture.len() as u64;
+            let table = pair.subject.path.source_table().to_string();
+            engine
+                .orders
+                .place(&pair.site.name, CaptureOrder::Keys { table, keys: plan.recapture });
+        }
+        let proof = prove(engine, flow, identity, &pair, motion, watch, done)?;
+        done += proof.rows;
+        outcome.certificates.push(certify(engine, identity, &pair.subject, &proof)?);
+        outcome.after.push(proof);
+    }
+    Ok(())
+}
+
+/// The world around one table's proof.
+struct Around<'a> {
+    assembly: &'a Assembly,
+    identity: &'a FlowIdentity,
+    pair: &'a Pair,
+    source: &'a dyn Connector,
+    target: &'a dyn Connector,
+    target_settings: &'a SiteSettings,
+    motion: &'a mut dyn Motion,
+    watch: &'a dyn Watch,
+    done: u64,
+}
+
+impl Surroundings for Around<'_> {
+    fn source_cut(&mut self) -> Result<Box<dyn Cut>> {
+        self.source.readable(&self.pair.site.settings)?.cut()
+    }
+
+    fn target_cut(&mut self) -> Result<Box<dyn Cut>> {
+        self.target.readable(self.target_settings)?.cut()
+    }
+
+    fn captured(&mut self, closing: &SourcePosition) -> Result<Reached> {
+        self.motion.capture_past(&self.pair.site.name, self.pair.subject.lane, closing)
+    }
+
+    fn applied(&mut self, offset: Offset) -> Result<Reached> {
+        let (lane, table) = (self.pair.subject.lane, self.pair.subject.path.source_table());
+        if let Some(snapshot) = self.assembly.state.stream(lane, table)?.snapshot
+            && !snapshot.complete
+        {
+            return Ok(Reached::Never(format!("the snapshot of {table} is not complete yet")));
+        }
+        self.motion.apply_past(lane, offset)
+    }
+
+    fn parked(&mut self) -> Result<BTreeSet<Vec<u8>>> {
+        let letters = self.assembly.state.letters(self.identity.id, Some(LetterStatus::Parked))?;
+        let (lane, table) = (self.pair.subject.lane, &self.pair.subject.path.target().name);
+        let here =
+            letters.into_iter().filter(|l| l.change.lane == lane && l.change.table == *table);
+        Ok(here.map(|letter| letter.change.key).collect())
+    }
+
+    fn compared(&mut self, rows: u64) {
+        self.watch.progress("rows compared", self.done + rows, None);
+    }
+}
