@@ -6,6 +6,8 @@
 pub mod across;
 pub mod flow;
 pub mod loads;
+pub mod online;
+pub(crate) mod shapes;
 pub mod sites;
 pub mod stores;
 pub mod tables;

@@ -98,13 +98,15 @@ impl Problem {
         Problem { severity: Severity::Warning, ..Self::error(code, what) }
     }
 
-    /// An error of an edge in the same form; `code` where it has none of its own.
+    /// An error of an edge in the same form; `code` where it has none of its own and is in no
+    /// named state.
     pub fn from_error(error: &Error, code: &'static str) -> Self {
         let what = match error.state {
             Some(state) => format!("{state}: {}", error.what),
             None => error.what.clone(),
         };
-        let mut problem = Self::error(error.code.unwrap_or(code), what);
+        let code = error.code.or_else(|| error.state.map(crate::explain::code_of)).unwrap_or(code);
+        let mut problem = Self::error(code, what);
         let cause = error.source.as_ref().map(ToString::to_string);
         problem.found = error.found.clone().or(cause);
         problem.effect.clone_from(&error.effect);

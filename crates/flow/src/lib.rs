@@ -3,7 +3,10 @@
 pub mod check;
 pub mod cron;
 pub mod diagnostic;
+pub mod explain;
+pub mod fingerprint;
 pub mod flow;
+pub mod init;
 pub mod load;
 pub mod schedule;
 pub mod source_text;
@@ -11,6 +14,7 @@ pub mod spec;
 pub mod suggest;
 
 pub use check::template::{ProcessSecrets, Secrets};
+pub use check::online::{FlowReport, Inspect, ModeReport, check_online};
 pub use diagnostic::{Paint, Place, Problem, Severity, Spot};
 pub use flow::{
     Apply, Batch, CatchUp, Check, DeadLetter, Events, Flow, FlowTable, From, Group, LogSettings,

@@ -12,7 +12,7 @@
 
 use crate::cron::{Cron, CronError};
 use crate::flow::CatchUp;
-use chrono::{DateTime, Days, Duration, LocalResult, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, Days, Duration, LocalResult, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
 
 /// Days looked ahead: the 29th of February comes after eight years at the latest.
@@ -28,6 +28,7 @@ pub const MOST_MISSED: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     cron: Cron,
+    times: Vec<(u32, u32)>,
     zone: Tz,
 }
 
@@ -73,7 +74,8 @@ impl Schedule {
     pub fn parse(expression: &str, zone_name: &str) -> Result<Schedule, ScheduleError> {
         let cron = Cron::parse(expression).map_err(ScheduleError::Cron)?;
         let zone = zone(zone_name).ok_or_else(|| ScheduleError::Zone(zone_name.to_string()))?;
-        let schedule = Schedule { cron, zone };
+        let times = cron.times().collect();
+        let schedule = Schedule { cron, times, zone };
         // Any moment does: within eight years every day that exists comes.
         if schedule.next_after(0).is_none() {
             return Err(ScheduleError::Never);
@@ -88,10 +90,13 @@ impl Schedule {
 
     /// The first fire after an instant; `None` beyond the end of the calendar.
     pub fn next_after(&self, instant_us: i64) -> Option<i64> {
-        let mut date = self.local_date(instant_us)?.checked_sub_days(Days::new(2))?;
+        // The day before may end in a gap that ends today.
+        let mut date = self.local_date(instant_us)?.pred_opt()?;
         for _ in 0..HORIZON_DAYS {
-            if let Some(fire) = self.fires(date).find(|fire| *fire > instant_us) {
-                return Some(fire);
+            let times = self.times_of(date);
+            let passed = times.partition_point(|time| self.instant(date, *time) <= instant_us);
+            if let Some(time) = times.get(passed) {
+                return Some(self.instant(date, *time)).filter(|fire| *fire < i64::MAX);
             }
             date = date.succ_opt()?;
         }
@@ -100,10 +105,13 @@ impl Schedule {
 
     /// The last fire before an instant; `None` before the beginning of the calendar.
     pub fn last_before(&self, instant_us: i64) -> Option<i64> {
-        let mut date = self.local_date(instant_us)?.checked_add_days(Days::new(1))?;
+        // A clock set back over midnight: minutes of tomorrow may already have passed.
+        let mut date = self.local_date(instant_us)?.succ_opt()?;
         for _ in 0..HORIZON_DAYS {
-            if let Some(fire) = self.fires(date).take_while(|fire| *fire < instant_us).last() {
-                return Some(fire);
+            let times = self.times_of(date);
+            let passed = times.partition_point(|time| self.instant(date, *time) < instant_us);
+            if passed > 0 {
+                return Some(self.instant(date, times[passed - 1]));
             }
             date = date.pred_opt()?;
         }
@@ -143,25 +151,25 @@ impl Schedule {
         Some(utc.with_timezone(&self.zone).date_naive())
     }
 
-    /// The instants that a day's matching minutes fall on, never descending.
-    fn fires(&self, date: NaiveDate) -> impl Iterator<Item = i64> + '_ {
-        let times = self.cron.matches_day(date).then(|| self.cron.times());
-        times.into_iter().flatten().filter_map(move |(hour, minute)| {
-            self.instant(date.and_hms_opt(hour, minute, 0).expect("an hour and a minute in range"))
-        })
+    /// The matching minutes of a day. Their instants never descend, from day to day either, so that both searches
+    /// may divide.
+    fn times_of(&self, date: NaiveDate) -> &[(u32, u32)] {
+        if self.cron.matches_day(date) { &self.times } else { &[] }
     }
 
     /// The instant of a local time: the first where it comes twice, the end of the gap where it is skipped.
-    fn instant(&self, local: NaiveDateTime) -> Option<i64> {
+    fn instant(&self, date: NaiveDate, (hour, minute): (u32, u32)) -> i64 {
+        let local = date.and_hms_opt(hour, minute, 0).expect("an hour and a minute in range");
         for minutes in 0..LONGEST_GAP_MINUTES {
-            let later = local.checked_add_signed(Duration::minutes(minutes))?;
-            match self.zone.from_local_datetime(&later) {
-                LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => {
-                    return Some(instant.timestamp_micros());
+            let later = local.checked_add_signed(Duration::minutes(minutes));
+            match later.map(|later| self.zone.from_local_datetime(&later)) {
+                Some(LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _)) => {
+                    return instant.timestamp_micros();
                 }
-                LocalResult::None => {}
+                Some(LocalResult::None) => {}
+                None => break,
             }
         }
-        None
+        i64::MAX
     }
 }

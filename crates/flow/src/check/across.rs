@@ -109,7 +109,7 @@ fn check_writers(drafts: &[Draft]) {
             let Some((_, other)) = other else { continue };
             report_target(
                 draft,
-                "E0301",
+                "E0319",
                 "two flows write one table",
                 &format!("flow `{}` writes `{table}` at `{site}` too", other.name),
                 "each would remove or overwrite the rows of the other",

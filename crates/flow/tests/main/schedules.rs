@@ -1,0 +1,181 @@
+//! Schedules against a model that walks through every minute of a year.
+
+use chrono::{DateTime, Datelike, NaiveDateTime, TimeZone, Timelike, Utc};
+use chrono_tz::Tz;
+use seamount_flow::{CatchUp, Schedule, ScheduleError};
+use std::str::FromStr;
+
+const MINUTE_US: i64 = 60_000_000;
+
+/// Expressions whose meaning the model knows: minutes, hours, days, months, weekdays as predicates.
+type Model = fn(&NaiveDateTime) -> bool;
+
+const EXPRESSIONS: &[(&str, Model)] = &[
+    ("0 1 * * *", |t| t.minute() == 0 && t.hour() == 1),
+    ("30 2 * * *", |t| t.minute() == 30 && t.hour() == 2),
+    ("0 3 * * *", |t| t.minute() == 0 && t.hour() == 3),
+    ("15,45 2 * * *", |t| matches!(t.minute(), 15 | 45) && t.hour() == 2),
+    ("* * * * *", |_| true),
+    ("*/15 * * * *", |t| t.minute() % 15 == 0),
+    ("7-59/13 * * * *", |t| t.minute() >= 7 && (t.minute() - 7) % 13 == 0),
+    ("@hourly", |t| t.minute() == 0),
+    ("@daily", |t| t.minute() == 0 && t.hour() == 0),
+    ("@weekly", |t| t.minute() == 0 && t.hour() == 0 && weekday(t) == 0),
+    ("@monthly", |t| t.minute() == 0 && t.hour() == 0 && t.day() == 1),
+    ("@yearly", |t| t.minute() == 0 && t.hour() == 0 && t.day() == 1 && t.month() == 1),
+    ("0 0-6/2 * * *", |t| t.minute() == 0 && t.hour() <= 6 && t.hour() % 2 == 0),
+    ("0 5 * * 1-5", |t| t.minute() == 0 && t.hour() == 5 && (1..=5).contains(&weekday(t))),
+    ("0 5 * * SUN,3", |t| t.minute() == 0 && t.hour() == 5 && matches!(weekday(t), 0 | 3)),
+    ("0 5 * * 5-7", |t| t.minute() == 0 && t.hour() == 5 && matches!(weekday(t), 0 | 5 | 6)),
+    ("0 5 13 * 5", |t| t.minute() == 0 && t.hour() == 5 && (t.day() == 13 || weekday(t) == 5)),
+    ("0 5 */2 * 1", |t| t.minute() == 0 && t.hour() == 5 && t.day() % 2 == 1 && weekday(t) == 1),
+    ("59 23 31 * *", |t| t.minute() == 59 && t.hour() == 23 && t.day() == 31),
+    ("0 12 29 feb *", |t| t.minute() == 0 && t.hour() == 12 && t.day() == 29 && t.month() == 2),
+    ("5/20 22 1-10 mar-oct *", |t| {
+        matches!(t.minute(), 5 | 25 | 45) && t.hour() == 22 && t.day() <= 10 && (3..=10).contains(&t.month())
+    }),
+];
+
+fn weekday(t: &NaiveDateTime) -> u32 {
+    t.weekday().num_days_from_sunday()
+}
+
+/// Walks the year minute by minute. Local time has a highest point so far: a minute is new when it lies above
+/// it, and a jump over a gap brings all minutes of the gap at once.
+fn walk(zone: Tz, from: i64, upto: i64, matches: Model) -> Vec<i64> {
+    let local = |us: i64| zone.from_utc_datetime(&DateTime::<Utc>::from_timestamp_micros(us).unwrap().naive_utc()).naive_local();
+    let mut highest = local(from);
+    let mut fires = Vec::new();
+    for us in (from + MINUTE_US..=upto).step_by(usize::try_from(MINUTE_US).unwrap()) {
+        let now = local(us);
+        let mut fired = false;
+        while highest < now {
+            highest += chrono::Duration::minutes(1);
+            fired |= matches(&highest);
+        }
+        if fired {
+            fires.push(us);
+        }
+    }
+    fires
+}
+
+fn us(text: &str) -> i64 {
+    DateTime::parse_from_rfc3339(text).unwrap().timestamp_micros()
+}
+
+fn check_zone(zone: &str, from: &str, upto: &str) {
+    let (from, upto) = (us(from), us(upto));
+    for (expression, model) in EXPRESSIONS {
+        let schedule = Schedule::parse(expression, zone).unwrap();
+        let expected = walk(zone.parse().unwrap(), from, upto, *model);
+        // Every minute of a year is walked by the model; the schedule's own steps are shown for the rarer ones.
+        let expected = &expected[..expected.len().min(9_000)];
+        let mut at = from;
+        for (n, fire) in expected.iter().enumerate() {
+            let next = schedule.next_after(at).unwrap();
+            assert_eq!(next, *fire, "{expression} {zone} after {at}");
+            if n > 0 {
+                assert_eq!(schedule.last_before(next), Some(at), "{expression} {zone} before {next}");
+            }
+            at = next;
+        }
+    }
+}
+
+#[test]
+fn berlin_agrees_with_the_model() {
+    check_zone("Europe/Berlin", "2026-01-01T00:00:00Z", "2026-12-31T00:00:00Z");
+}
+
+#[test]
+fn new_york_agrees_with_the_model() {
+    check_zone("America/New_York", "2027-10-20T00:00:00Z", "2028-04-10T00:00:00Z");
+}
+
+#[test]
+fn half_hour_steps_gaps_at_midnight_and_a_skipped_day_agree_with_the_model() {
+    check_zone("Australia/Lord_Howe", "2026-03-20T00:00:00Z", "2026-10-20T00:00:00Z");
+    check_zone("America/Sao_Paulo", "2018-10-20T00:00:00Z", "2019-03-01T00:00:00Z");
+    check_zone("America/St_Johns", "2010-03-01T00:00:00Z", "2010-11-20T00:00:00Z");
+    check_zone("Pacific/Apia", "2011-12-20T00:00:00Z", "2012-01-10T00:00:00Z");
+    check_zone("UTC", "2028-02-01T00:00:00Z", "2028-04-01T00:00:00Z");
+}
+
+#[test]
+fn a_skipped_hour_runs_once_behind_the_gap_and_a_repeated_one_once() {
+    let schedule = Schedule::parse("30 2 * * *", "Europe/Berlin").unwrap();
+    // 29 March 2026: 02:00 becomes 03:00 at 01:00Z.
+    assert_eq!(schedule.next_after(us("2026-03-28T12:00:00Z")), Some(us("2026-03-29T01:00:00Z")));
+    assert_eq!(schedule.next_after(us("2026-03-29T01:00:00Z")), Some(us("2026-03-30T00:30:00Z")));
+    // 25 October 2026: 03:00 becomes 02:00 at 01:00Z; 02:30 comes at 00:30Z and at 01:30Z.
+    assert_eq!(schedule.next_after(us("2026-10-24T12:00:00Z")), Some(us("2026-10-25T00:30:00Z")));
+    assert_eq!(schedule.next_after(us("2026-10-25T00:30:00Z")), Some(us("2026-10-26T01:30:00Z")));
+}
+
+#[test]
+fn intervals_follow_each_other_without_hole_or_overlap() {
+    let schedule = Schedule::parse("*/20 * * * *", "Europe/Berlin").unwrap();
+    let mut fire = us("2026-10-24T22:00:00Z");
+    for _ in 0..40 {
+        let next = schedule.next_after(fire).unwrap();
+        let interval = schedule.interval(next).unwrap();
+        assert_eq!((interval.from_us, interval.upto_us), (fire, next));
+        fire = next;
+    }
+}
+
+#[test]
+fn missed_runs_are_made_up_for_as_asked() {
+    let schedule = Schedule::parse("@daily", "UTC").unwrap();
+    let (last, now) = (us("2026-05-01T00:00:00Z"), us("2026-05-04T12:00:00Z"));
+    let days = ["2026-05-02T00:00:00Z", "2026-05-03T00:00:00Z", "2026-05-04T00:00:00Z"].map(us);
+    assert_eq!(schedule.missed(last, now, CatchUp::All), days);
+    assert_eq!(schedule.missed(last, now, CatchUp::Latest), [days[2]]);
+    assert_eq!(schedule.missed(last, now, CatchUp::None), [0i64; 0]);
+    assert_eq!(schedule.missed(now, now, CatchUp::Latest), [0i64; 0]);
+    assert_eq!(schedule.missed(last, days[0], CatchUp::Latest), [days[0]], "a fire is due at its instant");
+}
+
+#[test]
+fn the_ends_of_the_calendar_are_no_trap() {
+    let schedule = Schedule::parse("@daily", "Asia/Tokyo").unwrap();
+    for us in [i64::MIN, i64::MAX, i64::MIN / 2, 8_210_266_876_799_999_999] {
+        let _ = schedule.next_after(us);
+        let _ = schedule.last_before(us);
+    }
+    assert_eq!(Schedule::parse("0 0 30 2 *", "UTC"), Err(ScheduleError::Never));
+    assert!(matches!(Schedule::parse("0 0 1 * *", "Mars/Base"), Err(ScheduleError::Zone(_))));
+}
+
+#[test]
+fn another_implementation_matches_the_same_minutes() {
+    let from = us("2026-06-01T00:00:00Z");
+    for (expression, _) in EXPRESSIONS.iter().filter(|(e, _)| !matches!(*e, "0 5 */2 * 1" | "0 5 13 * 5")) {
+        let theirs = croner::Cron::from_str(expression).unwrap();
+        let ours = Schedule::parse(expression, "UTC").unwrap();
+        let mut at = from;
+        for _ in 0..50 {
+            let next = ours.next_after(at).unwrap();
+            let start = DateTime::<Utc>::from_timestamp_micros(at).unwrap();
+            let other = theirs.find_next_occurrence(&start, false).unwrap();
+            assert_eq!(next, other.timestamp_micros(), "{expression}");
+            at = next;
+        }
+    }
+}
+
+#[test]
+fn what_other_schedulers_write_is_refused_with_its_translation() {
+    let fix = |text: &str| match Schedule::parse(text, "UTC") {
+        Err(ScheduleError::Cron(error)) => (error.foreign, error.fix),
+        other => panic!("{text}: {other:?}"),
+    };
+    assert_eq!(fix("0 30 1 * * ?"), (true, "schedule = \"30 1 * * *\"".into()));
+    assert_eq!(fix("0 30 1 * * *"), (true, "schedule = \"30 1 * * *\"".into()));
+    assert!(fix("0 0 1 ? * 2").1.contains("0 1 * * 2") && fix("0 0 1 ? * 2").1.contains("Quartz"));
+    assert!(fix("0 0 L * *").0 && fix("0 0 * * 5#3").0 && fix("0 0 15W * *").0);
+    for wrong in ["", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "a * * * *", "*/0 * * * *", "5-1 * * * *", "@reboot", "1,,2 * * * *", "-1 * * * *", "+1 * * * *"] {
+        assert!(!fix(wrong).0, "{wrong}");
+    }
+}
