@@ -5,13 +5,16 @@
 use crate::plan::is_any;
 use arrow::datatypes::DataType;
 use connect::{Error, Result};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion, TreeNodeVisitor};
-use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     AggregateUDF, Expr, ExprSchemable, LogicalPlan, Volatility, WindowFunctionDefinition,
 };
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{self, Visit, Visitor};
+use std::ops::ControlFlow;
 
 /// Expressions are evaluated on the stack of whoever moves the rows.
 const EXPRESSION_DEPTH: usize = 128;
@@ -98,39 +101,40 @@ fn has_subquery(node: &LogicalPlan) -> bool {
     })
 }
 
-/// Refuses expressions too deep to be evaluated.
+/// Refuses expressions too deep to be evaluated. Looks at the syntax tree: planning a chain of operators takes
+/// time that grows with the square of its length.
 ///
 /// # Errors
 /// `Invalid`.
-pub(crate) fn refuse_deep(plan: &LogicalPlan) -> Result<()> {
+pub(crate) fn refuse_deep(statement: &Statement) -> Result<()> {
     struct Depth {
         now: usize,
         most: usize,
     }
-    impl<'n> TreeNodeVisitor<'n> for Depth {
-        type Node = Expr;
-        fn f_down(&mut self, _: &'n Expr) -> Result<TreeNodeRecursion, DataFusionError> {
-            self.now += 1;
+    impl Visitor for Depth {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+            // Parentheses are gone when the expression is evaluated.
+            self.now += usize::from(!matches!(expr, ast::Expr::Nested(_)));
             self.most = self.most.max(self.now);
-            Ok(TreeNodeRecursion::Continue)
+            ControlFlow::Continue(())
         }
-        fn f_up(&mut self, _: &'n Expr) -> Result<TreeNodeRecursion, DataFusionError> {
-            self.now -= 1;
-            Ok(TreeNodeRecursion::Continue)
+        fn post_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+            self.now -= usize::from(!matches!(expr, ast::Expr::Nested(_)));
+            ControlFlow::Continue(())
         }
     }
-    visit(plan, |node| {
-        for expr in node.expressions() {
-            let mut depth = Depth { now: 0, most: 0 };
-            expr.visit(&mut depth).expect("the visitor refuses nothing");
-            if depth.most > EXPRESSION_DEPTH {
-                return Err(Error::invalid("an expression is nested too deeply")
-                    .found(format!("{} levels; at most {EXPRESSION_DEPTH}", depth.most))
-                    .fix("split it over nested selects: `from (select ... from t)`"));
-            }
-        }
-        Ok(())
-    })
+    let mut depth = Depth { now: 0, most: 0 };
+    if let Statement::Statement(statement) = statement {
+        // The visitor never breaks off.
+        let _ = statement.visit(&mut depth);
+    }
+    if depth.most <= EXPRESSION_DEPTH {
+        return Ok(());
+    }
+    Err(Error::invalid("an expression is nested too deeply")
+        .found(format!("{} levels; at most {EXPRESSION_DEPTH}", depth.most))
+        .fix("split it over nested selects: `from (select ... from t)`"))
 }
 
 /// Refuses what cannot give the same exact result every time.

@@ -142,8 +142,8 @@ pub(crate) async fn planned(session: &SessionContext, sql: &str) -> Result<Plann
             "write a `select` statement; what is written, and where, is the flow's business",
         ));
     }
+    classify::refuse_deep(&statement)?;
     let written = state.statement_to_plan(statement).await.map_err(|e| planning(&e))?;
-    classify::refuse_deep(&written)?;
     classify::refuse_inexact(&written)?;
     let analysed = state
         .analyzer()
