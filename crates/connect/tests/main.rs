@@ -2,7 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod main {
+    mod bite;
     mod log;
     mod source;
     mod target;
+    mod wrong_cut;
+    mod wrong_log;
+    mod wrong_reader;
+    mod wrong_source;
+    mod wrong_target;
+    mod wrong_transaction;
 }

@@ -14,7 +14,7 @@ use super::check::{Arranged, Check, Outcome, checks, fails, run_all, stops};
 use super::{read, values};
 use crate::memory::{Edit, OldImages};
 use crate::source::Source;
-use change::{Column, ColumnType, TableSchema};
+use change::{Column, ColumnType, TableSchema, Value};
 
 pub use changes::{
     a_huge_transaction_comes_in_parts, a_key_change_leaves_no_ghost, a_truncate_empties,
@@ -75,6 +75,11 @@ pub trait SourceHarness {
     /// Kinds of columns that the system cannot hold.
     fn lacks(&self) -> Vec<ColumnType> {
         Vec::new()
+    }
+
+    /// Values of a kind it holds that the system refuses all the same, such as a float that is no number.
+    fn refuses(&self, _value: &Value) -> bool {
+        false
     }
 
     /// Names of the checks that need not be possible.

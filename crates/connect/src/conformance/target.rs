@@ -15,7 +15,7 @@ mod writer;
 use super::check::{Arranged, Check, Outcome, checks, fails, run_all, stops};
 use super::{read, values};
 use crate::target::Target;
-use change::ColumnType;
+use change::{ColumnType, Value};
 
 pub use fencing::{
     a_known_holder_is_accepted, a_target_can_be_taken_over, a_zombie_writes_nothing,
@@ -69,6 +69,11 @@ pub trait TargetHarness {
     /// Kinds of columns that the system cannot hold.
     fn lacks(&self) -> Vec<ColumnType> {
         Vec::new()
+    }
+
+    /// Values of a kind it holds that the system refuses all the same, such as a float that is no number.
+    fn refuses(&self, _value: &Value) -> bool {
+        false
     }
 
     /// Names of the checks that need not be possible.

@@ -1,9 +1,11 @@
-//! The log in memory passes the suite.
+//! The log in memory passes the suite, and wrong ones do not.
 
+use super::bite::assert_bites;
+use super::wrong_log::{LogDefect, WrongLogs};
 use change::LogId;
 use connect::Log;
 use connect::conformance::Arranged;
-use connect::conformance::log::{LogHarness, all};
+use connect::conformance::log::{LogHarness, all, checks};
 use connect::memory::MemoryLog;
 use std::sync::Arc;
 
@@ -49,4 +51,32 @@ impl LogHarness for Memory {
 #[test]
 fn the_log_in_memory_passes() {
     all(&mut || Box::new(Memory::new()));
+}
+
+const CAUGHT: [(&str, LogDefect); 17] = [
+    ("offsets_are_dense", LogDefect::CountsFromZero),
+    ("offsets_are_dense", LogDefect::SharesOffsetsBetweenLanes),
+    ("groups_read_back_exactly", LogDefect::ForgetsParts),
+    ("bounds_are_kept", LogDefect::IgnoresBounds),
+    ("bounds_are_kept", LogDefect::BringsNothingThatIsTooLarge),
+    ("an_empty_lane_is_no_error", LogDefect::EmptyLanesAreErrors),
+    ("the_tail_tells_where_a_lane_stands", LogDefect::TailForgetsThePosition),
+    ("changed_grows_and_wakes", LogDefect::NeverChanges),
+    ("offsets_go_on_after_a_crash", LogDefect::StartsAgainAfterACrash),
+    ("reading_behind_a_trim_is_lost", LogDefect::PassesOverWhatWasTrimmed),
+    ("trimming_leaves_other_lanes", LogDefect::TrimsAllLanes),
+    ("the_identity_stays", LogDefect::HasAnotherIdentityAtEachOpening),
+    ("what_was_shown_survives_a_crash", LogDefect::LosesTheNewestInACrash),
+    ("only_durable_groups_are_shown", LogDefect::ShowsBeforeDurable),
+    ("durable_tells_when", LogDefect::SaysDurableTooEarly),
+    ("a_failed_write_poisons", LogDefect::TakesAFailedWriteForASuccess),
+    ("a_full_disk_takes_nothing", LogDefect::TakesWhatItRefuses),
+];
+
+#[test]
+fn every_check_of_a_log_bites() {
+    assert_bites(&checks(), &CAUGHT, |defect| match defect {
+        Some(defect) => Box::new(WrongLogs::new(defect)) as Box<dyn LogHarness>,
+        None => Box::new(Memory::new()),
+    });
 }

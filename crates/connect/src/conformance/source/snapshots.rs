@@ -44,7 +44,7 @@ fn new_rows(group: &GroupBody) -> Vec<Vec<Value>> {
     told.into_iter().filter_map(|change| change.new).collect()
 }
 
-/// With writes going on all the time, each chunk equals its range once all groups before it are applied.
+/// With writes going on where the next chunk is read, each chunk equals its range once all groups before it are applied.
 pub fn chunks_stand_at_their_exact_place(harness: &mut dyn SourceHarness) -> Outcome {
     let mut capture = Capture::of_two_tables(harness);
     for id in 1..=40 {
@@ -52,18 +52,20 @@ pub fn chunks_stand_at_their_exact_place(harness: &mut dyn SourceHarness) -> Out
     }
     capture.reader.request(snapshot(LEFT, None)).expect("the table is captured");
     let (mut replica, mut chunks, mut turn) = (Replica::default(), 0, 0);
-    let mut complete = false;
+    let (mut complete, mut reached) = (false, 0);
     while !complete {
         turn += 1;
         assert!(turn < 2000, "a snapshot under writes never ends");
-        let id = turn * 7 % 40 + 1;
-        let there = capture.rows(LEFT).iter().any(|row| row[0] == Value::Int(id));
-        let edit = match turn % 3 {
-            _ if !there => insert(LEFT, id),
-            0 => delete(LEFT, id),
-            _ => update(LEFT, id, turn),
-        };
-        harness.commit(&[edit, insert(RIGHT, turn)]);
+        for step in 0..=turn % 3 {
+            let id = (reached + (turn * 7 + step * 3) % 8) % 40 + 1;
+            let there = capture.rows(LEFT).iter().any(|row| row[0] == Value::Int(id));
+            let edit = match turn % 3 {
+                _ if !there => insert(LEFT, id),
+                0 => delete(LEFT, id),
+                _ => update(LEFT, id, turn),
+            };
+            harness.commit(&[edit, insert(RIGHT, turn * 3 + step)]);
+        }
         for _ in 0..2 {
             let Some(group) = capture.poll(changes(6)) else { break };
             if let Some(chunk) = chunk(&group) {
@@ -73,6 +75,7 @@ pub fn chunks_stand_at_their_exact_place(harness: &mut dyn SourceHarness) -> Out
                 assert_eq!(new_rows(&group), expected, "a chunk does not stand at its place");
                 chunks += 1;
                 complete = chunk.upto.is_none();
+                reached = chunk.upto.as_ref().map_or(0, id_of);
             }
             replica.apply(&group);
         }
@@ -162,7 +165,7 @@ pub fn keys_stand_at_their_exact_place(harness: &mut dyn SourceHarness) -> Outco
     let mut capture = Capture::of_two_tables(harness);
     let mut replica = Replica::default();
     for turn in 1..=30 {
-        let id = turn % 4 + 1;
+        let id = turn / 3 % 4 + 1;
         let there = capture.rows(LEFT).iter().any(|row| row[0] == Value::Int(id));
         harness.commit(&[if there { delete(LEFT, id) } else { insert(LEFT, id) }]);
         let keys = vec![Key(vec![Value::Int(id)])];

@@ -1,10 +1,10 @@
 //! Shapes of tables: what `prepare` creates, widens and refuses, and what values survive.
 
-use super::writer::{Writer, article, stock};
-use super::{Outcome, TargetHarness, stops, values};
+use super::writer::{Writer, article, run, stock, upsert};
+use super::{Outcome, TargetHarness, fails, stops, values};
 use crate::error::{Kind, State};
 use crate::memory::sample::target_table;
-use crate::target::TargetTable;
+use crate::target::{Load, TargetTable};
 use change::compatibility::{Compatibility, compare};
 use change::{Column, ColumnType, TableSchema, Value};
 use std::sync::Arc;
@@ -82,12 +82,16 @@ pub fn incompatible_columns_are_blocked(harness: &mut dyn TargetHarness) -> Outc
     Outcome::Held
 }
 
-/// Every kind of value comes back as it went in, nulls and extremes too.
+/// Every kind of value comes back as it went in, nulls and extremes too; one that cannot is refused.
 pub fn values_come_back_exactly(harness: &mut dyn TargetHarness) -> Outcome {
     let schema = values::shape(&harness.lacks());
     let table = target_table("kinds", &schema);
-    let rows = values::rows(&schema);
+    let (rows, refused) = values::divide(&schema, &|value| harness.refuses(value));
     let mut writer = Writer::first(harness, std::slice::from_ref(&table));
+    for row in refused {
+        let work = upsert(&schema, &[row]);
+        fails(writer.write(&table, &work), Kind::Refused, "a value does not fit the system");
+    }
     for _ in 0..2 {
         writer.upsert(&table, &rows);
         values::assert_same(&schema, &writer.rows(&table), &rows);
@@ -97,11 +101,9 @@ pub fn values_come_back_exactly(harness: &mut dyn TargetHarness) -> Outcome {
 
 /// The stage carries every kind of value as the table does.
 pub fn staged_values_come_back_exactly(harness: &mut dyn TargetHarness) -> Outcome {
-    use super::writer::run;
-    use crate::target::Load;
     let schema = values::shape(&harness.lacks());
     let table = target_table("kinds", &schema);
-    let rows = values::rows(&schema);
+    let (rows, _) = values::divide(&schema, &|value| harness.refuses(value));
     let mut writer = Writer::first(harness, std::slice::from_ref(&table));
     writer.stage(run(1), &table, &rows);
     values::assert_same(&schema, &writer.staged(run(1), &table).expect("it is staged"), &rows);
