@@ -34,7 +34,8 @@ pub fn definition(flow: &Flow) -> String {
             None => add(&mut text, "own key", ""),
         }
     }
-    let columns = [("site column", &flow.site_column), ("owner", &flow.owner), ("sql", &flow.transform)];
+    let columns =
+        [("site column", &flow.site_column), ("owner", &flow.owner), ("sql", &flow.transform)];
     for (name, value) in columns {
         if let Some(value) = value {
             add(&mut text, name, value);

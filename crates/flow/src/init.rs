@@ -70,14 +70,18 @@ fn sites(from: Option<&str>, to: Option<&str>) -> String {
 fn flow(table: &str, schema: &TableSchema) -> String {
     let key: Vec<&str> = schema.key_names().collect();
     let key_line = if key.is_empty() {
-        "# key = [\"...\"]      # this table has none: name columns that tell its rows apart\n".to_string()
+        "# key = [\"...\"]      # this table has none: name columns that tell its rows apart\n"
+            .to_string()
     } else {
         String::new()
     };
     // Without a key nothing can be captured; a whole run still can be made.
     let mode = if key.is_empty() { "batch" } else { "hybrid" };
-    let columns: Vec<String> =
-        schema.columns().iter().map(|c| format!("{} {}", c.name.replace(['\n', '\r'], " "), c.ty)).collect();
+    let columns: Vec<String> = schema
+        .columns()
+        .iter()
+        .map(|c| format!("{} {}", c.name.replace(['\n', '\r'], " "), c.ty))
+        .collect();
     format!(
         "mode  = \"{mode}\"      # event | batch | hybrid\n\n\
          [from]\nsites = \"source\"\ntable = {table}\n{key_line}\

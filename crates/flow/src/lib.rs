@@ -13,8 +13,8 @@ pub mod source_text;
 pub mod spec;
 pub mod suggest;
 
-pub use check::template::{ProcessSecrets, Secrets};
 pub use check::online::{FlowReport, Inspect, ModeReport, check_online};
+pub use check::template::{ProcessSecrets, Secrets};
 pub use diagnostic::{Paint, Place, Problem, Severity, Spot};
 pub use flow::{
     Apply, Batch, CatchUp, Check, DeadLetter, Events, Flow, FlowTable, From, Group, LogSettings,

@@ -9,7 +9,7 @@ use crate::check::sites::{self as check_sites, Sites, World};
 use crate::check::template::{ProcessSecrets, Secrets};
 use crate::diagnostic::{Place, Problem};
 use crate::flow::{Flow, LogSettings, Project};
-use crate::source_text::SourceText;
+use crate::source_text::{SourceText, why_unread};
 use crate::spec;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -111,7 +111,7 @@ fn open(root: &Path, path: &Path, problems: &mut Vec<Problem>) -> Option<SourceT
         failed => {
             let found = match failed {
                 Ok(_) => "it is not UTF-8 text".to_string(),
-                Err(error) => error.kind().to_string(),
+                Err(error) => why_unread(&error),
             };
             problems.push(
                 Problem::error("E0102", format!("{} cannot be read", path.display()))

@@ -195,3 +195,12 @@ fn stars(text: &str, span: Range<usize>) -> String {
     let stars = "*".repeat(text[from..upto].chars().count());
     format!("{}{stars}{}", &text[..from], &text[upto..])
 }
+
+/// Why a file could not be read, in plain words.
+pub fn why_unread(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".into(),
+        std::io::ErrorKind::PermissionDenied => "this user may not read it".into(),
+        other => other.to_string(),
+    }
+}

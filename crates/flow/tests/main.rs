@@ -1,6 +1,8 @@
 //! What users of this crate rely on: loading, diagnostics, schedules, explanations.
 #![allow(clippy::unwrap_used)]
 
+#[path = "main/beginnings.rs"]
+mod beginnings;
 #[path = "main/catalogue.rs"]
 mod catalogue;
 #[path = "main/golden.rs"]

@@ -158,10 +158,14 @@ fn events_blocked(
     }
     if shape == Some(Shape::Relational) {
         let because = shapes.because.as_deref().unwrap_or("more than one row at a time");
-        return Some(format!("its transform is relational ({because}): one change is not one row of the result"));
+        return Some(format!(
+            "its transform is relational ({because}): one change is not one row of the result"
+        ));
     }
     if let Some((site, table)) = &shapes.keyless {
-        return Some(format!("{table} at {site} has no key: a change could not be told from another"));
+        return Some(format!(
+            "{table} at {site} has no key: a change could not be told from another"
+        ));
     }
     if flow.batch.load == Load::Append && flow.writer == Writer::Flow && flow.mode == Mode::Batch {
         return Some("load = \"append\" keeps rows that events would update or delete".into());
@@ -172,7 +176,9 @@ fn events_blocked(
     }
     let no_old = flow.sites.iter().find(|site| !inspect.capabilities(site).old_images);
     if let (Some(site), true) = (no_old, flow.transform.is_some()) {
-        return Some(format!("{site} sends no old rows, which the transform needs for updates and deletes"));
+        return Some(format!(
+            "{site} sends no old rows, which the transform needs for updates and deletes"
+        ));
     }
     let writes = flow.writer == Writer::Flow && project.sites.contains_key(&flow.target);
     let transactional = inspect.capabilities(&flow.target).transactional_target;

@@ -132,7 +132,11 @@ pub(crate) fn check_transform(
             problems.push(
                 problem(flow, "E0411", "the transform does not fit the tables")
                     .found(found)
-                    .effect(inner.effect.unwrap_or_else(|| "nothing of this flow would be moved".into()))
+                    .effect(
+                        inner
+                            .effect
+                            .unwrap_or_else(|| "nothing of this flow would be moved".into()),
+                    )
                     .fix(inner.fix.unwrap_or_else(|| "correct [transform] sql".into())),
             );
             None
@@ -191,13 +195,23 @@ fn check_columns(
     let has = |name: &str| columns.iter().any(|column| column.name == name);
     let missing = |code, what: String, effect: &str| {
         let known: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-        problem(flow, code, what).found(format!("what comes out is {}", known.join(", "))).effect(effect.to_string())
+        problem(flow, code, what)
+            .found(format!("what comes out is {}", known.join(", ")))
+            .effect(effect.to_string())
     };
     let key = key_of(flow, table, input, shape);
     for column in key.iter().filter(|column| !has(column)) {
         let what = format!("key column `{column}` is not among the rows for `{}`", table.target);
-        let code = if flow.transform.is_some() && input.index_of(column).is_some() { "E0404" } else { "E0402" };
-        let fix = if code == "E0404" { format!("select {column}, ...      # in [transform] sql") } else { "name a column that is there in `key`".into() };
+        let code = if flow.transform.is_some() && input.index_of(column).is_some() {
+            "E0404"
+        } else {
+            "E0402"
+        };
+        let fix = if code == "E0404" {
+            format!("select {column}, ...      # in [transform] sql")
+        } else {
+            "name a column that is there in `key`".into()
+        };
         problems.push(missing(code, what, "rows could not be told apart, nor deleted").fix(fix));
     }
     let adds_only = flow.mode == Mode::Batch && flow.batch.load == connect::Load::Append;
@@ -211,20 +225,33 @@ fn check_columns(
     if let Some(owner) = &flow.owner {
         let what = format!("owner column `{owner}` is not among the rows for `{}`", table.target);
         if !has(owner) {
-            problems.push(missing("E0403", what, "no site could be held to its own rows").fix("select it in the transform, or name another column in `owner`"));
+            problems.push(
+                missing("E0403", what, "no site could be held to its own rows")
+                    .fix("select it in the transform, or name another column in `owner`"),
+            );
         } else if flow.sites.len() > 1 && !key.is_empty() && !key.contains(owner) {
-            let what = format!("owner column `{owner}` is not part of the key of `{}`", table.target);
+            let what =
+                format!("owner column `{owner}` is not part of the key of `{}`", table.target);
             problems.push(
                 problem(flow, "E0403", what)
                     .found(format!("the key is {}", key.join(", ")))
                     .effect("rows of one site would overwrite those of another")
-                    .fix(format!("key = [\"{owner}\", \"{}\"]      # in [from]", key.join("\", \""))),
+                    .fix(format!(
+                        "key = [\"{owner}\", \"{}\"]      # in [from]",
+                        key.join("\", \"")
+                    )),
             );
         }
     }
-    if let Some(column) = flow.batch.interval_by.as_ref().filter(|column| flow.mode == Mode::Batch && !has(column)) {
-        let what = format!("`interval_by` column `{column}` is not among the rows for `{}`", table.target);
-        problems.push(missing("E0408", what, "a run could not find the rows it replaces").fix("select it in the transform"));
+    if let Some(column) =
+        flow.batch.interval_by.as_ref().filter(|column| flow.mode == Mode::Batch && !has(column))
+    {
+        let what =
+            format!("`interval_by` column `{column}` is not among the rows for `{}`", table.target);
+        problems.push(
+            missing("E0408", what, "a run could not find the rows it replaces")
+                .fix("select it in the transform"),
+        );
     }
     check_carried(flow, table, input, shape, &key, planner, problems);
     (problems.len() == before).then(|| TableSchema::new(columns, &key).ok()).flatten()
@@ -232,7 +259,12 @@ fn check_columns(
 
 /// The key of the target's rows: declared, or the source's own behind the site column. What comes out of a
 /// relational statement has none but the declared one.
-fn key_of(flow: &Flow, table: &FlowTable, input: &TableSchema, shape: Option<Shape>) -> Vec<String> {
+fn key_of(
+    flow: &Flow,
+    table: &FlowTable,
+    input: &TableSchema,
+    shape: Option<Shape>,
+) -> Vec<String> {
     if let Some(key) = &table.key {
         return key.clone();
     }
@@ -252,7 +284,8 @@ fn check_carried(
     planner: &dyn SqlPlanner,
     problems: &mut Vec<Problem>,
 ) {
-    let (Some(sql), Some(Shape::RowWise), true) = (&flow.transform, shape, problems.is_empty()) else {
+    let (Some(sql), Some(Shape::RowWise), true) = (&flow.transform, shape, problems.is_empty())
+    else {
         return;
     };
     let inner: Vec<String> =

@@ -5,7 +5,9 @@ use super::times::unknown_zone;
 use crate::diagnostic::Problem;
 use crate::flow::{Group, Site};
 use crate::schedule::zone;
-use crate::source_text::{At, SourceText, names_secret, only_references, password_in_url};
+use crate::source_text::{
+    At, SourceText, names_secret, only_references, password_in_url, why_unread,
+};
 use crate::spec::form;
 use crate::spec::sites::SiteSpec;
 use connect::SiteSettings;
@@ -105,7 +107,7 @@ fn resolve_group(
                     format!("the list of `{}` cannot be read", spec.name.value),
                 )
                 .at(source.place(&each_in.span, "this file"))
-                .found(error.kind().to_string())
+                .found(why_unread(&error))
                 .effect("none of its sites is known")
                 .fix(format!("create {} with the columns site and host", each_in.value)),
             );

@@ -30,7 +30,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "unknown key",
         text: "A key that nobody reads is refused instead of ignored: a misspelt `owner` would let one store write\n\
                over another without a word. The message names the keys that exist in that section.",
-        example: Example::Files(&[("seamount.toml", "name = \"retail\"\nlgo = { keep = \"30d\" }\n")]),
+        example: Example::Files(&[(
+            "seamount.toml",
+            "name = \"retail\"\nlgo = { keep = \"30d\" }\n",
+        )]),
     },
     Entry {
         code: "E0105",
@@ -59,7 +62,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "a value that does not read",
         text: "The value has the right type and not the right form: times are written 30s, 5m, 2h or 30d, sizes 50GB,\n\
                shares 1%, and names are made of letters, digits, -, _ and .",
-        example: Example::Files(&[("seamount.toml", "name = \"retail\"\nlog = { keep = \"a month\" }\n")]),
+        example: Example::Files(&[(
+            "seamount.toml",
+            "name = \"retail\"\nlog = { keep = \"a month\" }\n",
+        )]),
     },
     Entry {
         code: "E0109",

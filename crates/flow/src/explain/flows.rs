@@ -29,8 +29,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         text: "`after` lets a flow run once others have published the same interval. In a circle each waits for the\n\
                next, and none ever runs.",
         example: Example::Files(&[
-            ("flows/a.toml", "mode = \"batch\"\n[from]\nsites = \"paris\"\ntable = \"a\"\n[to]\nsite = \"central\"\n[batch]\nafter = [\"b\"]\n"),
-            ("flows/b.toml", "mode = \"batch\"\n[from]\nsites = \"paris\"\ntable = \"b\"\n[to]\nsite = \"central\"\n[batch]\nafter = [\"a\"]\n"),
+            (
+                "flows/a.toml",
+                "mode = \"batch\"\n[from]\nsites = \"paris\"\ntable = \"a\"\n[to]\nsite = \"central\"\n[batch]\nafter = [\"b\"]\n",
+            ),
+            (
+                "flows/b.toml",
+                "mode = \"batch\"\n[from]\nsites = \"paris\"\ntable = \"b\"\n[to]\nsite = \"central\"\n[batch]\nafter = [\"a\"]\n",
+            ),
         ]),
     },
     Entry {
@@ -146,8 +152,14 @@ pub(super) const ENTRIES: &[Entry] = &[
                reconciliation would delete what the other wrote. Allowed only when both have the same owner column and\n\
                read sites that differ.",
         example: Example::Files(&[
-            ("flows/a.toml", "mode = \"event\"\n[from]\nsites = \"paris\"\ntable = \"prices\"\n[to]\nsite = \"central\"\n"),
-            ("flows/b.toml", "mode = \"event\"\n[from]\nsites = \"oslo\"\ntable = \"prices\"\n[to]\nsite = \"central\"\n"),
+            (
+                "flows/a.toml",
+                "mode = \"event\"\n[from]\nsites = \"paris\"\ntable = \"prices\"\n[to]\nsite = \"central\"\n",
+            ),
+            (
+                "flows/b.toml",
+                "mode = \"event\"\n[from]\nsites = \"oslo\"\ntable = \"prices\"\n[to]\nsite = \"central\"\n",
+            ),
         ]),
     },
     Entry {
@@ -169,6 +181,9 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "no effect yet",
         text: "The key is accepted, and this version does not act on it. Nothing is moved otherwise because of that; the\n\
                message says what you may expect in vain.",
-        example: Example::Files(&[("seamount.toml", "name = \"retail\"\nlisten = \"127.0.0.1:7070\"\n")]),
+        example: Example::Files(&[(
+            "seamount.toml",
+            "name = \"retail\"\nlisten = \"127.0.0.1:7070\"\n",
+        )]),
     },
 ];

@@ -46,7 +46,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "a group's list cannot be read",
         text: "The file behind `each_in` is not there or not readable; its path begins at the project's folder. None\n\
                of the group's sites is known then.",
-        example: Example::Files(&[("stores.csv", ""), ("flows/inventory.toml", "")]),
+        example: Example::Files(&[("stores.csv", "")]),
     },
     Entry {
         code: "E0206",

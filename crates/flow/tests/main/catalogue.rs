@@ -15,7 +15,9 @@ fn used(folder: &Path, found: &mut BTreeSet<String>) {
         } else if path.extension().is_some_and(|e| e == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
             let quoted = text.split('"').filter(|part| {
-                part.len() == 5 && part.starts_with("E0") && part[1..].bytes().all(|b| b.is_ascii_digit())
+                part.len() == 5
+                    && part.starts_with("E0")
+                    && part[1..].bytes().all(|b| b.is_ascii_digit())
             });
             found.extend(quoted.map(String::from));
         }
@@ -26,7 +28,9 @@ fn used(folder: &Path, found: &mut BTreeSet<String>) {
 fn every_code_in_use_is_explained() {
     let mut found = BTreeSet::new();
     // All crates share the catalogue.
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap().flatten() {
+    for entry in
+        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap().flatten()
+    {
         let sources = entry.path().join("src");
         if sources.is_dir() {
             used(&sources, &mut found);

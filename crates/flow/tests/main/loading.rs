@@ -102,7 +102,11 @@ fn owners_keep_many_sites_apart() {
     assert_eq!(codes(&with_flow("owner = \"store_id\"", "")), ["E0302"]);
     assert_eq!(codes(&with_flow("\"store_id\", \"sku\"", "\"sku\"")), ["E0302"]);
     let column = with_flow("key = [\"store_id\", \"sku\"]", "site_column = \"shop\"");
-    assert_eq!(codes(&column), Vec::<&str>::new(), "the site column goes in front of the table's key");
+    assert_eq!(
+        codes(&column),
+        Vec::<&str>::new(),
+        "the site column goes in front of the table's key"
+    );
     assert_eq!(codes(&with_flow("\"stores\"", "\"paris\"")), Vec::<&str>::new());
 }
 
@@ -127,7 +131,8 @@ fn passwords_are_shown_nowhere() {
         let sites = SITES.replace("sqlite:central.db", url);
         let problems = read(&[("sites.toml", &sites)]).problems;
         assert!(codes(&problems).contains(&"E0204"), "{url}");
-        let shown: String = problems.iter().map(|p: &Problem| p.render(seamount_flow::Paint::Plain)).collect();
+        let shown: String =
+            problems.iter().map(|p: &Problem| p.render(seamount_flow::Paint::Plain)).collect();
         assert!(!shown.contains("hunter2") && !shown.contains("ter2"), "{shown}");
     }
     let option = SITES.replace("busy_timeout_ms = 5000", "password = \"hunter2\"");
@@ -161,7 +166,8 @@ fn sections_whose_feature_is_not_built_are_refused_or_said() {
         let problems = with_flow(from, to);
         assert_eq!(codes(&problems), ["E0390"], "{to}: {problems:?}");
     }
-    let advisory = with_flow("load = \"replace\"", "keep_runs = 7\nmissing_sites = { wait = \"30m\" }");
+    let advisory =
+        with_flow("load = \"replace\"", "keep_runs = 7\nmissing_sites = { wait = \"30m\" }");
     assert_eq!(codes(&advisory), ["E0391", "E0391"]);
     let needs = format!("{INVENTORY}\n[needs]\nmax_staleness = \"30s\"\ncriticality = \"high\"\n");
     let project = read(&[("flows/inventory.toml", &needs)]).project.unwrap();

@@ -13,9 +13,43 @@ const FILES: &[(&str, &str)] = &[
 
 /// Pieces that configuration is made of, to be put where they do not belong.
 const PIECES: &[&str] = &[
-    "\"", "'", "[", "]", "{", "}", "=", "\n", "\r\n", ".", ",", "#", "\"\"\"", "[[from]]", "[from]\n", "mode = 3\n",
-    "1e999", "0x", "-0", "99999999999999999999", "\u{0}", "\u{feff}", "é", "日本", "\t", "${", "${env:", "}}", "{interval}",
-    "inf", "2026-01-01", "true", "sites = []\n", "\"\\u{0}\"", "0 0 0 0 0", "://:@", "password=",
+    "\"",
+    "'",
+    "[",
+    "]",
+    "{",
+    "}",
+    "=",
+    "\n",
+    "\r\n",
+    ".",
+    ",",
+    "#",
+    "\"\"\"",
+    "[[from]]",
+    "[from]\n",
+    "mode = 3\n",
+    "1e999",
+    "0x",
+    "-0",
+    "99999999999999999999",
+    "\u{0}",
+    "\u{feff}",
+    "é",
+    "日本",
+    "\t",
+    "${",
+    "${env:",
+    "}}",
+    "{interval}",
+    "inf",
+    "2026-01-01",
+    "true",
+    "sites = []\n",
+    "\"\\u{0}\"",
+    "0 0 0 0 0",
+    "://:@",
+    "password=",
 ];
 
 /// Splitmix64: seeded, so that a failure comes again.
@@ -56,7 +90,8 @@ impl Damage {
 
     /// Swaps, doubles or removes whole lines: the result often still is TOML.
     fn lines(&mut self, bytes: &mut Vec<u8>) {
-        let mut lines: Vec<Vec<u8>> = bytes.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+        let mut lines: Vec<Vec<u8>> =
+            bytes.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
         if lines.is_empty() {
             return;
         }
@@ -77,7 +112,8 @@ fn check_positions(root: &Path, problem: &Problem) {
     assert!(problem.json().is_object());
     let place = problem.place.as_ref().expect("a problem of a file has a place");
     let Some(spot) = &place.spot else { return };
-    let text = std::fs::read_to_string(root.join(&place.file)).expect("the file of a problem is there");
+    let text =
+        std::fs::read_to_string(root.join(&place.file)).expect("the file of a problem is there");
     let line = text.split('\n').nth(spot.line - 1).expect("the line is there");
     let length = line.trim_end_matches('\r').chars().count();
     assert!(spot.column >= 1 && spot.column <= line.chars().count() + 1, "{rendered}");
@@ -103,7 +139,11 @@ fn a_thousand_damaged_files_are_read_or_refused() {
         problems += reading.problems.len();
         let errors = reading.problems.iter().any(Problem::is_error);
         assert_eq!(reading.project.is_some(), !errors, "{:?}", reading.problems);
-        if errors { refused += 1 } else { usable += 1 }
+        if errors {
+            refused += 1
+        } else {
+            usable += 1
+        }
         std::fs::write(dir.path().join(name), text).unwrap();
     }
     assert!(usable > 50 && refused > 300 && problems > 500, "{usable} {refused} {problems}");

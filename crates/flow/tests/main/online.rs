@@ -21,7 +21,8 @@ fn columns(names: &[(&str, ColumnType)], key: &[&str]) -> TableSchema {
 }
 
 fn inventory() -> TableSchema {
-    let names = [("store_id", ColumnType::Text), ("sku", ColumnType::Int64), ("qty", ColumnType::Int64)];
+    let names =
+        [("store_id", ColumnType::Text), ("sku", ColumnType::Int64), ("qty", ColumnType::Int64)];
     columns(&names, &["store_id", "sku"])
 }
 
@@ -60,7 +61,12 @@ impl Inspect for World {
         known.ok_or_else(|| Error::invalid(format!("there is no table {table}")))
     }
 
-    fn describe_files(&mut self, _: &str, _: &str, _: &BTreeMap<String, String>) -> Result<TableSchema> {
+    fn describe_files(
+        &mut self,
+        _: &str,
+        _: &str,
+        _: &BTreeMap<String, String>,
+    ) -> Result<TableSchema> {
         let names = [("sku", ColumnType::Text), ("price", ColumnType::Text)];
         Ok(columns(&names, &[]))
     }
@@ -78,11 +84,13 @@ impl SqlPlanner for SimplePlanner {
         let wanted = sql.strip_prefix("select ").and_then(|rest| rest.split_once(" from "));
         let (names, _) = wanted.ok_or_else(|| Error::invalid("it does not parse"))?;
         let find = |name: &str| {
-            let column = tables.iter().find_map(|(_, t)| t.index_of(name).map(|i| t.columns()[i].clone()));
+            let column =
+                tables.iter().find_map(|(_, t)| t.index_of(name).map(|i| t.columns()[i].clone()));
             column.ok_or_else(|| Error::invalid(format!("there is no column {name}")))
         };
         let output: Vec<Column> = names.split(", ").map(find).collect::<Result<_>>()?;
-        let because = ["join", "group by"].into_iter().find(|word| sql.contains(word)).map(String::from);
+        let because =
+            ["join", "group by"].into_iter().find(|word| sql.contains(word)).map(String::from);
         Ok(Classified {
             shape: if because.is_some() { Shape::Relational } else { Shape::RowWise },
             tables: tables.iter().map(|(name, _)| name.clone()).collect(),
@@ -91,7 +99,13 @@ impl SqlPlanner for SimplePlanner {
         })
     }
 
-    fn compile(&self, sql: &str, table: &str, input: &TableSchema, key: &[String]) -> Result<Arc<dyn RowTransform>> {
+    fn compile(
+        &self,
+        sql: &str,
+        table: &str,
+        input: &TableSchema,
+        key: &[String],
+    ) -> Result<Arc<dyn RowTransform>> {
         let tables = [(table.to_string(), input.clone())];
         let output = self.classify(sql, &tables)?.output;
         match output.with_key(key) {
@@ -142,29 +156,48 @@ fn a_right_flow_runs_in_all_modes_and_says_what_it_promises() {
     let (problems, report) = check(&project(&[]), &World::right());
     assert_eq!(codes(&problems), Vec::<&str>::new());
     assert!(report.modes.iter().all(|mode| mode.runs), "{report:?}");
-    assert!(report.modes[2].says.contains("effectively-once") && report.modes[2].says.contains("proved equal"));
+    assert!(
+        report.modes[2].says.contains("effectively-once")
+            && report.modes[2].says.contains("proved equal")
+    );
     assert_eq!(report.shape, Some(Shape::RowWise));
     assert_eq!(report.targets[0].1, inventory());
 }
 
 #[test]
 fn every_code_of_the_sites_is_brought_about() {
-    let wide = [("store_id", ColumnType::Text), ("sku", ColumnType::Text), ("qty", ColumnType::Int64)];
+    let wide =
+        [("store_id", ColumnType::Text), ("sku", ColumnType::Text), ("qty", ColumnType::Int64)];
     let other = columns(&wide, &["store_id", "sku"]);
     let keyless = columns(&wide, &[]);
     let batch = ("\"hybrid\"", "\"batch\"");
     let key = "key = [\"store_id\", \"sku\"]";
-    let plain = ("[transform]\nsql = \"select store_id, sku, qty from inventory where qty is not null\"\n", "");
+    let plain = (
+        "[transform]\nsql = \"select store_id, sku, qty from inventory where qty is not null\"\n",
+        "",
+    );
     let cases: Vec<(&str, Vec<(&str, &str)>, World)> = vec![
         ("E0401", vec![], World::right().at("oslo", None)),
         ("E0402", vec![(key, "key = [\"store_id\", \"article\"]")], World::right()),
-        ("E0403", vec![plain, (key, "site_column = \"shop\""), ("\"store_id\"", "\"stored\"")], World::right()),
+        (
+            "E0403",
+            vec![plain, (key, "site_column = \"shop\""), ("\"store_id\"", "\"stored\"")],
+            World::right(),
+        ),
         ("E0404", vec![sql("select store_id, qty from inventory")], World::right()),
         ("E0405", vec![], World::right().at("oslo", Some(other))),
         ("E0406", vec![sql("select store_id, sku, qty from inventory group by x")], World::right()),
-        ("E0410", vec![batch, plain, (key, ""), ("\"stores\"", "\"paris\"")], World::everywhere(&keyless)),
+        (
+            "E0410",
+            vec![batch, plain, (key, ""), ("\"stores\"", "\"paris\"")],
+            World::everywhere(&keyless),
+        ),
         ("E0411", vec![sql("select from where")], World::right()),
-        ("E0415", vec![plain, (key, "site_column = \"qty\""), ("owner = \"store_id\"", "")], World::right()),
+        (
+            "E0415",
+            vec![plain, (key, "site_column = \"qty\""), ("owner = \"store_id\"", "")],
+            World::right(),
+        ),
         ("E0416", vec![], World::right().with(|c| c.capture = false)),
         ("E0416", vec![], World::right().with(|c| c.old_images = false)),
         ("E0416", vec![batch], World::right().with(|c| c.staged_target = false)),

@@ -7,7 +7,8 @@ use tempfile::TempDir;
 /// The schemes of a binary with both connectors.
 pub(crate) const SCHEMES: &[&str] = &["sqlite", "files"];
 
-pub(crate) const SEAMOUNT: &str = "name = \"retail\"\nlog = { kind = \"embedded\", keep = \"30d\", max_size = \"50GB\" }\n";
+pub(crate) const SEAMOUNT: &str =
+    "name = \"retail\"\nlog = { kind = \"embedded\", keep = \"30d\", max_size = \"50GB\" }\n";
 
 pub(crate) const SITES: &str = "\
 [central]
@@ -22,7 +23,8 @@ url = \"sqlite:{site}.db\"
 busy_timeout_ms = 5000
 ";
 
-pub(crate) const STORES: &str = "site,host,region,timezone\nparis,10.0.0.1,eu,Europe/Paris\noslo,10.0.0.2,eu,\n";
+pub(crate) const STORES: &str =
+    "site,host,region,timezone\nparis,10.0.0.1,eu,Europe/Paris\noslo,10.0.0.2,eu,\n";
 
 pub(crate) const INVENTORY: &str = "\
 mode = \"hybrid\"
