@@ -51,6 +51,42 @@ fn a_large_stream_is_folded_as_it_comes() {
 }
 
 #[test]
+fn a_feed_is_never_far_ahead_of_the_sink() {
+    let sql = "select n + 1 as m from numbers where n >= 0";
+    let taken = Arc::new(AtomicU64::new(0));
+    let mut handed = 0;
+    Sql::new()
+        .run(sql, vec![many(300, taken.clone())], &output(sql), &mut |batch| {
+            handed += batch.num_rows() as u64;
+            let ahead = taken.load(Ordering::SeqCst).saturating_sub(handed / 8_192);
+            assert!(ahead <= 8, "{ahead} batches wait in memory");
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(handed, 300 * 8_192);
+}
+
+#[test]
+fn groups_that_do_not_fit_in_memory_spill_and_still_add_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let statement =
+        "select n % 100000 as g, sum(n) as s, count(*) as c from numbers group by n % 100000";
+    let totals = |sql: Sql| {
+        let taken = Arc::new(AtomicU64::new(0));
+        let rows = run(&sql, statement, vec![many(40, taken)], &output(statement)).unwrap();
+        let int = |v: &Value| if let Value::Int(i) = v { *i } else { panic!("{v}") };
+        let mut sums: Vec<(i64, i64, i64)> =
+            rows.iter().map(|r| (int(&r[0]), int(&r[1]), int(&r[2]))).collect();
+        sums.sort_unstable();
+        sums
+    };
+    let roomy = totals(Sql::new());
+    assert_eq!(roomy.len(), 100_000);
+    assert_eq!(roomy.iter().map(|g| g.2).sum::<i64>(), 40 * 8_192);
+    assert_eq!(totals(Sql::new().memory_bytes(20 << 20).spill_to(folder.path())), roomy);
+}
+
+#[test]
 fn an_early_end_stops_the_feed() {
     let (rows, taken) = counted("select n from numbers limit 5", 1_000_000);
     assert_eq!(rows.unwrap().len(), 5);
