@@ -11,5 +11,6 @@ pub(crate) mod shapes;
 pub mod sites;
 pub mod stores;
 pub mod tables;
+pub(crate) mod targets;
 pub mod template;
 pub mod times;

@@ -7,5 +7,6 @@ pub mod flow;
 pub mod flow_parts;
 pub mod form;
 pub mod project;
+mod refusals;
 pub mod section;
 pub mod sites;

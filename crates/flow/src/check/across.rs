@@ -86,7 +86,7 @@ fn check_writers(drafts: &[Draft]) {
         for table in targets {
             let reads = flow.from == crate::flow::From::Tables
                 && flow.sites.contains(&flow.target)
-                && flow.tables.iter().any(|t| t.source == *table);
+                && flow.tables.iter().any(|t| t.source.eq_ignore_ascii_case(table));
             if reads {
                 report_target(
                     draft,

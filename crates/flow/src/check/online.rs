@@ -3,6 +3,7 @@
 //! Asks through [`Inspect`], so that nothing here knows a connector; writes nothing.
 
 use super::shapes::{self, Shapes};
+use super::targets;
 use crate::diagnostic::{Place, Problem};
 use crate::flow::{Flow, From, Mode, Project, TransactionMode, Writer};
 use change::TableSchema;
@@ -66,7 +67,7 @@ pub fn check_online(
     let mut problems = Vec::new();
     let mut shapes = shapes::of_sites(flow, inspect, &mut problems);
     let shape = shapes::check_transform(flow, &mut shapes, planner, &mut problems);
-    let targets = shapes::targets(flow, &shapes, planner, shape, &mut problems);
+    let targets = targets::of_flow(flow, &shapes, planner, shape, &mut problems);
     let modes: Vec<ModeReport> = [Mode::Event, Mode::Batch, Mode::Hybrid]
         .into_iter()
         .map(|mode| mode_report(project, flow, mode, &shapes, shape, inspect))

@@ -158,7 +158,7 @@ fn resolve_site(
     ) {
         Ok(filled) => filled,
         Err(error) => {
-            report_template(source, text, &draft.name, error);
+            report_template(source, text, &spec.name.value, error);
             text.value.clone()
         }
     };
