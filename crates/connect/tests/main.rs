@@ -3,6 +3,8 @@
 
 mod main {
     mod bite;
+    mod faults;
+    mod histories;
     mod log;
     mod source;
     mod target;

@@ -77,13 +77,13 @@ fn load(site: &mut Site, publish: &Publish, table: &TargetTable, rows: &[Row]) -
     }
     let mut written = BTreeSet::new();
     for row in rows {
-        let (_, key) = site.complete(table, row.as_ref().clone())?;
+        let (_, key) = site.complete(table, row)?;
         let before = key.as_ref().and_then(|key| site.row(&table.name, key));
         let twice = key.as_ref().is_some_and(|key| written.contains(key));
         if twice || (before.is_some() && publish.load != Load::Merge) {
             return Err(Error::refused(format!("a key of {} stands twice", table.name)));
         }
-        site.put(table, row.as_ref().clone())?;
+        site.put(table, row)?;
         written.extend(key);
     }
     Ok(gone.iter().filter(|key| !written.contains(key)).count() as u64)

@@ -221,20 +221,20 @@ fn one_batch(
         }
         (None, _) => vec![Value::Null; width],
     });
-    let old = images(first, old.collect())?;
+    let old = images(first, &old.collect::<Vec<_>>())?;
     let new = members.iter().map(|(_, change)| match &change.new {
         Some(new) => new.as_ref().clone(),
         None => vec![Value::Null; width],
     });
-    let new = images(first, new.collect())?;
+    let new = images(first, &new.collect::<Vec<_>>())?;
     let ops = members.iter().map(|(_, change)| change.op).collect();
     let ordinals = members.iter().map(|(ordinal, _)| *ordinal).collect();
     Ok(ChangeBatch::new(first.table.clone(), first.schema.clone(), ops, ordinals, old, new))
 }
 
 /// Rows under an earlier shape have fewer cells than a later one; within one version they agree.
-fn images(first: &Change, rows: Vec<Vec<Value>>) -> Result<RecordBatch> {
-    batch(&first.schema, &rows).map_err(|e| wrong_type(&first.table, &e))
+fn images(first: &Change, rows: &[Vec<Value>]) -> Result<RecordBatch> {
+    batch(&first.schema, rows).map_err(|e| wrong_type(&first.table, &e))
 }
 
 /// A row of nulls but for its key.

@@ -92,9 +92,9 @@ impl Site {
     }
 
     /// Writes one row as a table's (owner's) row; the row has the columns of `table`.
-    pub(super) fn put(&mut self, table: &TargetTable, cells: Vec<Value>) -> Result<Option<Row>> {
+    pub(super) fn put(&mut self, table: &TargetTable, cells: &[Value]) -> Result<Option<Row>> {
         let name = &table.name;
-        check_owner(table, &cells)?;
+        check_owner(table, cells)?;
         let (row, key) = self.complete(table, cells)?;
         if let Some(before) = key.as_ref().and_then(|key| self.row(name, key)) {
             self.check_owned(table, &before)?;
@@ -143,7 +143,7 @@ impl Site {
     pub(super) fn complete(
         &self,
         table: &TargetTable,
-        cells: Vec<Value>,
+        cells: &[Value],
     ) -> Result<(Row, Option<OrderedKey>)> {
         let there = self.tables.get(&table.name)?;
         for column in table.schema.columns() {

@@ -194,7 +194,7 @@ impl Target for MemoryTarget {
         let mut accepted: Vec<Row> = Vec::with_capacity(rows.num_rows());
         for row in cells(&table.schema, rows)? {
             check_owner(table, &row)?;
-            site.complete(table, row.clone())?;
+            site.complete(table, &row)?;
             accepted.push(Arc::new(row));
         }
         site.stages.entry(run).or_default().entry(table.name.clone()).or_default().extend(accepted);

@@ -103,7 +103,7 @@ impl Drop for MemoryTransaction {
 
 fn upsert(site: &mut Site, table: &TargetTable, rows: &RecordBatch) -> Result<u64> {
     for row in cells(&table.schema, rows)? {
-        site.put(table, row)?;
+        site.put(table, &row)?;
     }
     Ok(rows.num_rows() as u64)
 }

@@ -168,7 +168,7 @@ pub fn replace_stays_in_its_interval(harness: &mut dyn TargetHarness) -> Outcome
 pub fn replace_stays_with_the_owner(harness: &mut dyn TargetHarness) -> Outcome {
     let table = stock("stock");
     let (ours, theirs) = (share(&table, "a"), share(&table, "b"));
-    let mut writer = Writer::first(harness, &[ours.clone()]);
+    let mut writer = Writer::first(harness, std::slice::from_ref(&ours));
     writer.upsert(&ours, &[article(1, "a", "old", 1)]);
     writer.upsert(&theirs, &[article(2, "b", "old", 2)]);
     stage_articles(&mut writer, 1, &ours, &[3]);
