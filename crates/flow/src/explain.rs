@@ -63,7 +63,7 @@ pub fn code_of(state: State) -> &'static str {
         State::SchemaBlocked => "E0505",
         State::RowsRefused => "E0508",
         State::LogCorrupt => "E0513",
-        State::DiskFull => "E0514",
+        State::DiskFull => "E0517",
     }
 }
 

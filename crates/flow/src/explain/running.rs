@@ -97,13 +97,34 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         code: "E0514",
+        title: "a certificate reads back wrong",
+        text: "The certificate before this one was changed since it was written, or the disk holds it wrong. No new one is\n\
+               chained to it: a chain over a broken link proves nothing. `seamount certificate verify FLOW` names the link.",
+        example: Example::Shown("engine: a changed certificate breaks the chain"),
+    },
+    Entry {
+        code: "E0515",
+        title: "this flow cannot be replayed so",
+        text: "A replay takes an event or hybrid flow of one table, and writes into a table that no flow owns: --into NAME.\n\
+               Nothing was written.",
+        example: Example::Shown("engine: replay into a flow's own table is refused"),
+    },
+    Entry {
+        code: "E0516",
+        title: "the running engine gave no answer",
+        text: "The command was handed to the engine that runs on this project, and it failed, stopped or took too long.\n\
+               Commands of this kind are safe to repeat. `seamount status` shows what the engine does.",
+        example: Example::Shown("cli: a command to an engine that stops"),
+    },
+    Entry {
+        code: "E0517",
         title: "DISK_FULL: the log cannot grow",
         text: "The disk of the log, or its quota, is full. Capture waits and the sources keep their changes: watch their\n\
                disks. It goes on by itself once there is room.",
         example: Example::Shown("eventlog: a full disk pauses and resumes"),
     },
     Entry {
-        code: "E0515",
+        code: "E0518",
         title: "the state directory is locked",
         text: "Another engine runs on this project's .seamount folder; the message names it. Two would write one log.",
         example: Example::Shown("eventlog: a second engine names the first"),

@@ -173,3 +173,32 @@ fn sections_whose_feature_is_not_built_are_refused_or_said() {
     let project = read(&[("flows/inventory.toml", &needs)]).project.unwrap();
     assert_eq!(project.flows[0].max_staleness, Some(Duration::from_secs(30)));
 }
+
+#[test]
+fn flows_that_wait_in_a_circle_are_named_once_for_each_circle() {
+    let flow = |table: &str, after: &str| {
+        format!(
+            "mode = \"batch\"\n[from]\nsites = \"paris\"\ntable = \"{table}\"\n[to]\nsite = \"central\"\n[batch]\nafter = [{after}]\n"
+        )
+    };
+    let files = [
+        ("flows/a.toml", flow("a", "\"c\"")),
+        ("flows/b.toml", flow("b", "\"a\"")),
+        ("flows/c.toml", flow("c", "\"b\"")),
+        ("flows/d.toml", flow("d", "\"d\"")),
+        ("flows/e.toml", flow("e", "\"a\"")),
+    ];
+    let texts: Vec<(&str, &str)> = files.iter().map(|(n, t)| (*n, t.as_str())).collect();
+    let problems = read(&texts).problems;
+    assert_eq!(codes(&problems), ["E0303", "E0303"]);
+    let ways: Vec<&str> = problems.iter().filter_map(|p| p.found.as_deref()).collect();
+    assert_eq!(ways, ["a -> c -> b -> a", "d -> d"]);
+}
+
+#[test]
+fn a_missing_secret_of_many_stores_is_said_once() {
+    let sites = SITES.replace("sqlite:{site}.db", "sqlite:{site}.db?key=${env:NONE}");
+    assert_eq!(codes(&read(&[("sites.toml", &sites)]).problems), ["E0209"]);
+    let each = SITES.replace("sqlite:{site}.db", "sqlite:{site}.db?key=${env:KEY_{site}}");
+    assert_eq!(codes(&read(&[("sites.toml", &each)]).problems), ["E0209", "E0209"]);
+}
