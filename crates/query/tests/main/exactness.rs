@@ -77,7 +77,7 @@ fn decimals_are_exact_to_the_last_digit() {
     assert_eq!(y("-x", 1).unwrap(), decimal(-1, 4));
     assert_eq!(y("x = 0.3", 3_000).unwrap(), Value::Bool(true));
     let wide = ColumnType::Decimal { precision: 38, scale: 0 };
-    for expr in ["x + x", "x * 2", "x * x", "x - (-x)"] {
+    for expr in ["x + x", "x * 2", "x * x", "x - (-x)", "x + x > x", "(x + x) / 4"] {
         let sql = format!("select {expr} as y from t");
         let error = over_x(&sql, wide, &[decimal(6 * 10_i128.pow(37), 0)]).expect_err(expr);
         assert_eq!(error.kind, Kind::Refused, "{expr}: {error:?}");
