@@ -3,14 +3,14 @@
 //! Checks report to the file in which the mistake is; none of them stops at its first finding. `online` asks the
 //! sites, all others look at the files alone.
 
-pub mod across;
-pub mod flow;
-pub mod loads;
+pub(crate) mod across;
+pub(crate) mod flow;
+pub(crate) mod loads;
 pub mod online;
 pub(crate) mod shapes;
-pub mod sites;
-pub mod stores;
-pub mod tables;
+pub(crate) mod sites;
+pub(crate) mod stores;
+pub(crate) mod tables;
 pub(crate) mod targets;
 pub mod template;
-pub mod times;
+pub(crate) mod times;

@@ -1,7 +1,7 @@
 //! Reads a project's folder and checks everything that can be checked without asking a site.
 //!
-//! All problems of all files come back at once, in the order `seamount.toml`, `sites.toml` and its lists,
-//! `flows/*.toml`; whatever the files hold, nothing here panics.
+//! All problems of all files come back at once, errors before warnings, each in the order `seamount.toml`,
+//! `sites.toml` and its lists, `flows/*.toml`; whatever the files hold, nothing here panics.
 
 use crate::check::across::{self, Draft};
 use crate::check::flow as check_flow;
@@ -36,7 +36,7 @@ impl<'a> Context<'a> {
 pub struct Reading {
     /// The project; `None` when there are errors.
     pub project: Option<Project>,
-    /// Errors and warnings, in the order of the files.
+    /// Errors, then warnings, each in the order of the files.
     pub problems: Vec<Problem>,
 }
 
@@ -77,6 +77,8 @@ pub fn read(root: &Path, context: &Context<'_>) -> Reading {
         }
         problems.extend(draft.source.into_problems());
     }
+    // Errors first; within each, the order of the files stays.
+    problems.sort_by_key(|problem| problem.severity);
     let usable = !problems.iter().any(Problem::is_error);
     let project = usable.then(|| assemble(root, project_spec, sites, flows)).flatten();
     Reading { project, problems }

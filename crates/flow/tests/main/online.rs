@@ -3,8 +3,9 @@
 use super::project::{INVENTORY, codes, read};
 use change::{Column, ColumnType, TableSchema};
 use connect::{Capabilities, Classified, Error, Result, RowTransform, Shape, SqlPlanner};
+use seamount_flow::explain::{self, Example};
 use seamount_flow::{Flow, FlowReport, Inspect, Mode, Problem, Project, check_online};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Sites that are what the test says.
@@ -202,7 +203,9 @@ fn every_code_of_the_sites_is_brought_about() {
         ("E0416", vec![], World::right().with(|c| c.old_images = false)),
         ("E0416", vec![batch], World::right().with(|c| c.staged_target = false)),
     ];
+    let mut seen = BTreeSet::from(["E0408"]);
     for (code, changes, world) in cases {
+        seen.insert(code);
         let (problems, _) = check(&project(&changes), &world);
         assert_eq!(codes(&problems), [code], "{changes:?}: {problems:#?}");
         assert!(problems[0].effect.is_some() && problems[0].fix.is_some(), "{problems:?}");
@@ -212,6 +215,10 @@ fn every_code_of_the_sites_is_brought_about() {
     let (problems, report) = check(&reading.project.unwrap(), &World::right());
     assert_eq!(codes(&problems), ["E0408"]);
     assert!(!report.modes[0].runs && report.modes[0].says.contains("files"));
+    let here = "flow: online::every_code_of_the_sites_is_brought_about";
+    let promised = explain::all()
+        .filter(|entry| matches!(entry.example, Example::Shown(test) if test == here));
+    assert_eq!(promised.map(|entry| entry.code).collect::<BTreeSet<_>>(), seen);
 }
 
 #[test]
