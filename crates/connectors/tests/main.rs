@@ -1,2 +1,15 @@
 //! What the connectors promise, against real databases and files; one module for each system and role.
 #![allow(clippy::unwrap_used)]
+
+#[path = "main/files.rs"]
+mod files;
+#[path = "main/files_csv.rs"]
+mod files_csv;
+#[path = "main/sqlite_read.rs"]
+mod sqlite_read;
+#[path = "main/sqlite_site.rs"]
+mod sqlite_site;
+#[path = "main/sqlite_target.rs"]
+mod sqlite_target;
+#[path = "main/sqlite_target_crash.rs"]
+mod sqlite_target_crash;

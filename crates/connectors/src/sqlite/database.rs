@@ -9,7 +9,7 @@ use connect::component::SiteSettings;
 use connect::{Error, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The first library without the race that lets a WAL be reset under a reader.
@@ -144,11 +144,6 @@ impl Database {
         Err(Error::unavailable(format!("the database of site {} cannot be written", self.site))
             .found(format!("{} may only be read", self.path.display()))
             .fix("give the user who runs the engine the right to write it"))
-    }
-
-    /// The file.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 }
 

@@ -17,7 +17,7 @@
 //! |---|---|---|
 //! | `int64` | `INTEGER` | integer |
 //! | `bool` | `INTEGER` | 0 or 1 |
-//! | `float64` | `REAL` | real; NaN is refused, SQLite would store null |
+//! | `float64` | `REAL` | real, with one zero; NaN is refused, SQLite would store null |
 //! | `decimal(p,s)` with p <= 15 | `DECIMAL(p,s)` | integer or real: 15 digits survive a binary64 |
 //! | `decimal(p,s)` with p > 15 | `TEXT` | plain digits |
 //! | `text` | `TEXT` | text |

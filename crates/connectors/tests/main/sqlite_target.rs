@@ -1,0 +1,446 @@
+//! A database as a target: the suite of every target, and what is particular to SQLite.
+
+use crate::sqlite_site::{Engine, FLOW, Place, cells, failure, rows_of};
+use arrow::array::RecordBatch;
+use change::{Column, ColumnType, FlowId, Generation, HolderId, Key, RunId, TableSchema, Value};
+use connect::conformance::target::{TargetHarness, all, checks};
+use connect::conformance::{Arranged, values};
+use connect::memory::sample::{keys, rows, shape, target_table, text};
+use connect::read::{KeyRange, Owner, Readable, Scan};
+use connect::target::{Claim, Load, Publish, Published, RowWork, Target, TargetTable};
+use connect::{Kind, State};
+use seamount_connectors::sqlite::names::identifier;
+use seamount_connectors::sqlite::target::SqliteTarget;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+struct Harness(Place);
+
+impl TargetHarness for Harness {
+    fn open(&mut self) -> Box<dyn Target> {
+        Box::new(self.0.target())
+    }
+
+    fn unique(&mut self, table: &str, column: &str) -> Arranged {
+        let index =
+            format!("CREATE UNIQUE INDEX u ON {} ({})", identifier(table), identifier(column));
+        self.0.application(&index);
+        Arranged::Done
+    }
+
+    /// SQLite would store NaN as null; `floats_and_tagged_values_come_back` covers the rest of both kinds.
+    fn lacks(&self) -> Vec<ColumnType> {
+        vec![ColumnType::Float64, ColumnType::Any]
+    }
+}
+
+#[test]
+fn keeps_what_every_target_promises() {
+    all(&mut || Box::new(Harness(Place::new())));
+}
+
+/// The same in a database that an application made, in rollback-journal mode: it stays in it.
+#[test]
+fn keeps_it_in_a_rollback_journal_too() {
+    for check in checks() {
+        // A cut that is kept while somebody commits is what a rollback journal has not.
+        if matches!(check.name, "a_cut_stands_still" | "progress_of_a_cut_is_of_its_moment") {
+            continue;
+        }
+        let place = Place::new();
+        place.application("PRAGMA user_version = 1");
+        let mut harness = Harness(place);
+        (check.run)(&mut harness);
+        assert_eq!(journal_mode(&harness.0), "delete", "{}", check.name);
+    }
+}
+
+#[test]
+fn a_cut_makes_a_rollback_journal_wait() {
+    let place = Place::new();
+    place.application("PRAGMA user_version = 1");
+    let mut engine = Engine::at(&place, &[stock()]);
+    let cut = place.target().cut().unwrap();
+    let work = upsert(&[article(1, "nail")]);
+    assert_eq!(failure(engine.write(&stock(), &work)).kind, Kind::Unavailable);
+    drop(cut);
+    assert!(stored(&mut engine, &stock()).is_empty(), "the commit was taken back");
+    engine.write(&stock(), &work).unwrap();
+}
+
+fn journal_mode(place: &Place) -> String {
+    place.application("").query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_new_database_is_in_wal_mode() {
+    let place = Place::new();
+    place.target();
+    assert_eq!(journal_mode(&place), "wal");
+    let nowhere = connect::component::SiteSettings {
+        url: "sqlite:no/such/folder.db".into(),
+        ..place.settings()
+    };
+    assert_eq!(failure(SqliteTarget::open(&nowhere)).kind, Kind::Unavailable);
+}
+
+fn stock() -> TargetTable {
+    target_table(
+        "stock",
+        &shape(&[("sku", ColumnType::Int64), ("name", ColumnType::Text)], &["sku"]),
+    )
+}
+
+fn article(sku: i64, name: &str) -> Vec<Value> {
+    vec![Value::Int(sku), text(name)]
+}
+
+fn upsert(articles: &[Vec<Value>]) -> RowWork {
+    RowWork::Upsert(rows(&stock().schema, articles))
+}
+
+fn stored(engine: &mut Engine, table: &TargetTable) -> Vec<Vec<Value>> {
+    rows_of(&mut engine.target, &Scan::all(&table.name, table.schema.as_ref().clone())).unwrap()
+}
+
+fn publication(run: u64, load: Load, tables: &[(&TargetTable, u64)]) -> Publish {
+    Publish {
+        flow: FlowId::mint(FLOW),
+        generation: Generation::mint(1),
+        run: RunId::mint(run),
+        interval: "all".into(),
+        content: format!("content {run}"),
+        load,
+        interval_rows: None,
+        tables: tables.iter().map(|(table, count)| ((*table).clone(), *count)).collect(),
+        progress: Vec::new(),
+        published_at: 0,
+    }
+}
+
+#[test]
+fn floats_and_tagged_values_come_back() {
+    let place = Place::new();
+    let columns = [("id", ColumnType::Int64), ("f", ColumnType::Float64), ("a", ColumnType::Any)];
+    let table = target_table("t", &shape(&columns, &["id"]));
+    let mut written = values::rows(&table.schema);
+    written.retain(|row| row.iter().all(|cell| !is_nan(cell)));
+    for row in &mut written {
+        // A REAL column has one zero, as the type has; a column without a type keeps both.
+        if row[1] == Value::float(-0.0) {
+            row[1] = Value::float(0.0);
+        }
+    }
+    let mut engine = Engine::at(&place, &[table.clone()]);
+    engine.write(&table, &RowWork::Upsert(rows(&table.schema, &written))).unwrap();
+    values::assert_same(&table.schema, &stored(&mut engine, &table), &written);
+    for column in [1, 2] {
+        let mut row = vec![Value::Int(1000), Value::Null, Value::Null];
+        row[column] = Value::float(f64::NAN);
+        let work = RowWork::Upsert(rows(&table.schema, &[row]));
+        assert_eq!(failure(engine.write(&table, &work)).kind, Kind::Refused);
+    }
+}
+
+fn is_nan(cell: &Value) -> bool {
+    matches!(cell, Value::Float(bits) if f64::from_bits(bits.0).is_nan())
+}
+
+#[test]
+fn names_are_taken_as_they_are() {
+    let long = "ä".repeat(31) + "x";
+    assert_eq!(long.len(), 63);
+    for (name, key, column) in [
+        ("order", "select", "from"),
+        ("it's \"quoted\"", "a\"b", "c'd"),
+        ("with space", " ", "[x]"),
+        (long.as_str(), "k;--", "`v`"),
+        ("Ünïcode", "NULL", "?1"),
+    ] {
+        let place = Place::new();
+        let schema = shape(&[(key, ColumnType::Text), (column, ColumnType::Int64)], &[key]);
+        let table = target_table(name, &schema);
+        let mut engine = Engine::at(&place, &[table.clone()]);
+        let row = |k: &str, v| vec![text(k), Value::Int(v)];
+        let batch = |cells: &[Vec<Value>]| rows(&schema, cells);
+        let three = batch(&[row("a", 1), row("b", 2), row("c", 3)]);
+        engine.write(&table, &RowWork::Insert(three.clone())).unwrap();
+        engine.write(&table, &RowWork::Upsert(batch(&[row("b", 5)]))).unwrap();
+        engine.write(&table, &RowWork::Delete(keys(&schema, &[vec![text("a")]]))).unwrap();
+        let mut transaction = engine.begin().unwrap();
+        let range = KeyRange { after: Some(Key(vec![text("b")])), upto: None };
+        assert_eq!(transaction.retain(&table, &range, &keys(&schema, &[])).unwrap(), 1);
+        transaction.commit(&[]).unwrap();
+        assert_eq!(stored(&mut engine, &table), [row("b", 5)], "{name}");
+        engine.target.stage(RunId::mint(1), &table, &three).unwrap();
+        let published =
+            engine.target.publish(&publication(1, Load::Replace, &[(&table, 3)])).unwrap();
+        assert_eq!(published, Published::Now { rows: 3, removed: 0 });
+        assert_eq!(engine.target.tables().unwrap(), [name]);
+        assert_eq!(stored(&mut engine, &table).len(), 3);
+    }
+}
+
+#[test]
+fn a_lock_is_waited_for_and_then_named() {
+    let place = Place::new();
+    let mut engine = Engine::at(&place, &[stock()]);
+    let application = place.application("BEGIN IMMEDIATE");
+    assert_eq!(failure(engine.begin().map(drop)).kind, Kind::Unavailable);
+    application.execute_batch("COMMIT").unwrap();
+    engine.write(&stock(), &upsert(&[article(1, "nail")])).unwrap();
+}
+
+#[test]
+fn of_two_engines_one_writes() {
+    let place = Place::new();
+    let mut first = Engine::at(&place, &[stock()]);
+    let mut second = place.target();
+    let mut claim = Claim { holder: HolderId::mint(2), known: Vec::new(), take_over: false };
+    let fenced = failure(second.claim(&claim));
+    assert_eq!((fenced.kind, fenced.state), (Kind::Conflict, Some(State::Fenced)));
+    claim.take_over = true;
+    second.claim(&claim).unwrap();
+    let fenced = failure(first.begin().map(drop));
+    assert_eq!((fenced.kind, fenced.state), (Kind::Conflict, Some(State::Fenced)));
+    assert_eq!(failure(first.target.discard(RunId::mint(1))).kind, Kind::Conflict);
+}
+
+#[test]
+fn tables_that_are_there_are_used_when_nothing_is_lost() {
+    let place = Place::new();
+    place.application(
+        "CREATE TABLE Stock (SKU INT NOT NULL UNIQUE, name VARCHAR(9), price NUMERIC, seen DATE,
+                             note TEXT DEFAULT 'none', odd INTEGER NOT NULL DEFAULT 3);",
+    );
+    let columns = [
+        ("sku", ColumnType::Int64),
+        ("name", ColumnType::Text),
+        ("price", ColumnType::Decimal { precision: 12, scale: 4 }),
+        ("seen", ColumnType::Any),
+        ("added", ColumnType::Bool),
+    ];
+    let table = target_table("stock", &shape(&columns, &["sku"]));
+    let mut engine = Engine::at(&place, &[table.clone()]);
+    let row = |seen| {
+        let price = Value::Decimal { unscaled: 25_500, scale: 4 };
+        vec![Value::Int(1), text("nail"), price, seen, Value::Bool(true)]
+    };
+    let write = |engine: &mut Engine, seen| {
+        engine.write(&table, &RowWork::Upsert(rows(&table.schema, &[row(seen)])))
+    };
+    write(&mut engine, text("2011-01-04")).unwrap();
+    assert_eq!(stored(&mut engine, &table), [row(text("2011-01-04"))]);
+    for changed in [text(" 20110104 "), text("1e3"), Value::float(3.0)] {
+        assert_eq!(failure(write(&mut engine, changed)).kind, Kind::Refused, "it would change");
+    }
+    let kept: String = place
+        .application("")
+        .query_row("SELECT note || odd || typeof(price) FROM stock", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(kept, "none3real");
+}
+
+#[test]
+fn tables_that_do_not_fit_are_blocked() {
+    let wanted = stock();
+    for declared in [
+        "sku INTEGER PRIMARY KEY, name INTEGER",
+        "sku REAL PRIMARY KEY, name TEXT",
+        "sku TEXT PRIMARY KEY, name TEXT",
+        "sku INTEGER, name TEXT PRIMARY KEY",
+        "sku INTEGER, name TEXT",
+        "sku INTEGER PRIMARY KEY, name AS (sku + 1)",
+        "sku INTEGER PRIMARY KEY, name TEXT, other TEXT NOT NULL",
+    ] {
+        let place = Place::new();
+        place.application(&format!("CREATE TABLE stock ({declared})"));
+        let blocked = failure(place.target().prepare(&[wanted.clone()]));
+        assert_eq!(blocked.kind, Kind::Invalid, "{declared}");
+        assert_eq!(blocked.state, Some(State::SchemaBlocked), "{declared}");
+    }
+    let place = Place::new();
+    place.application("CREATE TABLE words (word TEXT COLLATE NOCASE PRIMARY KEY)");
+    let words = target_table("words", &shape(&[("word", ColumnType::Text)], &["word"]));
+    assert_eq!(failure(place.target().prepare(&[words])).state, Some(State::SchemaBlocked));
+    let wide = ColumnType::Decimal { precision: 20, scale: 0 };
+    let wide = target_table("wide", &shape(&[("n", wide)], &["n"]));
+    assert_eq!(failure(place.target().prepare(&[wide])).state, Some(State::SchemaBlocked));
+    let ours = target_table("_Seamount_x", &stock().schema);
+    assert_eq!(failure(place.target().prepare(&[ours])).kind, Kind::Invalid);
+}
+
+#[test]
+fn a_failed_prepare_leaves_nothing() {
+    let place = Place::new();
+    place.application("CREATE TABLE b (sku TEXT PRIMARY KEY)");
+    let table = |name| TargetTable { name: String::from(name), ..stock() };
+    failure(place.target().prepare(&[table("a"), table("b")]));
+    assert_eq!(place.target().tables().unwrap(), ["b"]);
+}
+
+#[test]
+fn duplicate_keys_of_a_run_are_counted_and_named() {
+    let place = Place::new();
+    let schema = shape(
+        &[("shop", ColumnType::Text), ("line", ColumnType::Int64), ("n", ColumnType::Int64)],
+        &["shop", "line"],
+    );
+    let table = target_table("sales", &schema);
+    let mut engine = Engine::at(&place, &[table.clone()]);
+    let row = |line| vec![text("x"), Value::Int(line), Value::Int(0)];
+    let batch = rows(&schema, &[1, 2, 2, 3, 3, 3].map(row));
+    engine.target.stage(RunId::mint(1), &table, &batch).unwrap();
+    for load in [Load::Replace, Load::Merge, Load::Append] {
+        let refused = failure(engine.target.publish(&publication(1, load, &[(&table, 6)])));
+        assert_eq!(refused.kind, Kind::Refused);
+        assert!(refused.what.contains("2 keys (shop, line) of sales"), "{refused}");
+    }
+    assert_eq!(engine.target.staged().unwrap(), [RunId::mint(1)]);
+    assert!(stored(&mut engine, &table).is_empty());
+}
+
+#[test]
+fn a_replacing_run_may_swap_unique_values_and_drops_no_children() {
+    let place = Place::new();
+    let mut engine = Engine::at(&place, &[stock()]);
+    engine.write(&stock(), &upsert(&[article(1, "a"), article(2, "b"), article(3, "c")])).unwrap();
+    place.application(
+        "CREATE UNIQUE INDEX u ON stock (name);
+         CREATE TABLE child (sku INTEGER REFERENCES stock ON DELETE CASCADE);
+         INSERT INTO child VALUES (1), (3);",
+    );
+    let children = || -> Vec<i64> {
+        let application = place.application("");
+        let mut statement = application.prepare("SELECT sku FROM child ORDER BY sku").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let stage = |engine: &mut Engine, run, articles: &[Vec<Value>]| {
+        engine.target.stage(RunId::mint(run), &stock(), &rows(&stock().schema, articles)).unwrap();
+    };
+    stage(&mut engine, 1, &[article(1, "x"), article(2, "b")]);
+    let publish = publication(1, Load::Replace, &[(&stock(), 2)]);
+    assert_eq!(engine.target.publish(&publish).unwrap(), Published::Now { rows: 2, removed: 1 });
+    assert_eq!(children(), [1], "only the child of the row that is gone goes with it");
+    stage(&mut engine, 2, &[article(1, "b"), article(2, "x")]);
+    let publish = publication(2, Load::Replace, &[(&stock(), 2)]);
+    engine.target.publish(&publish).unwrap();
+    assert_eq!(stored(&mut engine, &stock()), [article(1, "b"), article(2, "x")]);
+}
+
+#[test]
+fn a_run_does_not_reach_rows_of_another_owner_or_interval() {
+    let place = Place::new();
+    let schema = shape(
+        &[("sku", ColumnType::Int64), ("shop", ColumnType::Text), ("day", ColumnType::Date)],
+        &["sku"],
+    );
+    let owner = |shop: &str| Some(Owner { column: "shop".into(), value: text(shop) });
+    let table = |shop| TargetTable { owner: owner(shop), ..target_table("sales", &schema) };
+    let (ours, theirs) = (table("ours"), table("theirs"));
+    let row = |sku, shop, day| vec![Value::Int(sku), text(shop), Value::Date(day)];
+    let batch = |cells: &[Vec<Value>]| rows(&schema, cells);
+    let mut engine = Engine::at(&place, &[ours.clone()]);
+    let before = [row(1, "theirs", 1), row(2, "ours", 1), row(3, "ours", 2)];
+    engine.write(&theirs, &RowWork::Upsert(batch(&before[..1]))).unwrap();
+    engine.write(&ours, &RowWork::Upsert(batch(&before[1..]))).unwrap();
+    engine.target.stage(RunId::mint(1), &ours, &batch(&[row(1, "ours", 1)])).unwrap();
+    for load in [Load::Replace, Load::Merge, Load::Append] {
+        let refused = failure(engine.target.publish(&publication(1, load, &[(&ours, 1)])));
+        assert_eq!(refused.kind, Kind::Refused);
+        assert_eq!(stored(&mut engine, &ours), before);
+    }
+    engine.target.stage(RunId::mint(2), &ours, &batch(&[row(3, "ours", 1)])).unwrap();
+    let mut publish = publication(2, Load::Replace, &[(&ours, 1)]);
+    publish.interval_rows = Some(Owner { column: "day".into(), value: Value::Date(1) });
+    assert_eq!(failure(engine.target.publish(&publish)).kind, Kind::Refused, "day 2 has that key");
+    assert_eq!(stored(&mut engine, &ours), before);
+}
+
+#[test]
+fn tables_of_keys_alone_are_upserted() {
+    let place = Place::new();
+    let schema = shape(&[("a", ColumnType::Text), ("b", ColumnType::Int64)], &["b", "a"]);
+    let table = target_table("pairs", &schema);
+    let mut engine = Engine::at(&place, &[table.clone()]);
+    let pairs = [vec![text("x"), Value::Int(1)], vec![text("w"), Value::Int(2)]];
+    for _ in 0..2 {
+        engine.write(&table, &RowWork::Upsert(rows(&schema, &pairs))).unwrap();
+    }
+    assert_eq!(stored(&mut engine, &table), pairs);
+}
+
+/// A polling reader never sees half of a transaction over two tables, nor half of a publish.
+#[test]
+fn readers_see_two_tables_move_together() {
+    let place = Place::new();
+    let schema = shape(&[("sku", ColumnType::Int64), ("round", ColumnType::Int64)], &["sku"]);
+    let (left, right) = (target_table("l", &schema), target_table("r", &schema));
+    let mut engine = Engine::at(&place, &[left.clone(), right.clone()]);
+    let round = |n: i64| -> RecordBatch {
+        rows(&schema, &(0..40).map(|sku| vec![Value::Int(sku), Value::Int(n)]).collect::<Vec<_>>())
+    };
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut target = place.target();
+            let mut seen = 0;
+            while !done.load(Ordering::SeqCst) {
+                let mut cut = target.cut().unwrap();
+                let mut rounds = Vec::new();
+                for table in [&left, &right] {
+                    let scan = Scan::all(&table.name, table.schema.as_ref().clone());
+                    let batch = scan.collect(cut.as_mut()).unwrap();
+                    rounds.extend(cells(&batch, &schema).into_iter().map(|row| row[1].clone()));
+                }
+                assert!(rounds.windows(2).all(|pair| pair[0] == pair[1]), "half is seen");
+                assert!(matches!(rounds.len(), 0 | 80), "half is seen");
+                seen += 1;
+            }
+            seen
+        });
+        for n in 1..=40 {
+            if n % 2 == 0 {
+                let mut transaction = engine.begin().unwrap();
+                for table in [&left, &right] {
+                    transaction.write(table, &RowWork::Upsert(round(n))).unwrap();
+                }
+                transaction.commit(&[]).unwrap();
+            } else {
+                let run = n.cast_unsigned();
+                for table in [&left, &right] {
+                    engine.target.stage(RunId::mint(run), table, &round(n)).unwrap();
+                }
+                let publish = publication(run, Load::Replace, &[(&left, 40), (&right, 40)]);
+                engine.target.publish(&publish).unwrap();
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+        assert!(reader.join().unwrap() > 0);
+    });
+}
+
+#[test]
+fn a_schema_changed_by_somebody_else_is_noticed() {
+    let place = Place::new();
+    let mut engine = Engine::at(&place, &[stock()]);
+    engine.write(&stock(), &upsert(&[article(1, "nail")])).unwrap();
+    place.application("ALTER TABLE stock DROP COLUMN name; ALTER TABLE stock ADD COLUMN name INT");
+    let error = failure(engine.write(&stock(), &upsert(&[article(2, "nut")])));
+    assert_eq!(error.kind, Kind::Invalid, "text does not go into an integer column");
+}
+
+#[test]
+fn a_required_column_is_declared_so() {
+    let place = Place::new();
+    let columns = vec![
+        Column::new("sku", ColumnType::Int64, false),
+        Column::new("name", ColumnType::Text, false),
+    ];
+    let schema = Arc::new(TableSchema::new(columns, &["sku"]).unwrap());
+    let table = target_table("stock", &schema);
+    let mut engine = Engine::at(&place, &[table.clone()]);
+    assert_eq!(engine.target.describe("stock").unwrap(), *schema);
+    let work = RowWork::Upsert(rows(&schema, &[vec![Value::Int(1), Value::Null]]));
+    assert_eq!(failure(engine.write(&table, &work)).kind, Kind::Refused);
+}
