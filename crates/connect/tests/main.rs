@@ -1,6 +1,9 @@
 //! The memory implementations pass the suites, and each check of a suite catches a wrong one.
 #![allow(clippy::unwrap_used)]
 
+// Other crates know this one by the name that the workspace gives it.
+extern crate seamount_connect as connect;
+
 mod main {
     mod bite;
     mod faults;
