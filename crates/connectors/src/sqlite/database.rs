@@ -35,9 +35,9 @@ impl Database {
         let timeout = match settings.options.get("busy_timeout_ms") {
             None => BUSY_TIMEOUT_MS,
             Some(given) => given
-                .parse()
+                .parse::<i32>()
                 .ok()
-                .filter(|ms| i32::try_from(*ms as i64).is_ok())
+                .and_then(|ms| u64::try_from(ms).ok())
                 .ok_or_else(|| {
                     Error::invalid(format!("site {} has no usable busy_timeout_ms", settings.site))
                         .fix("give a whole number of milliseconds")
@@ -81,7 +81,9 @@ impl Database {
         if new {
             connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(setting())?;
         }
-        connection.pragma_update(None, "synchronous", "FULL").map_err(setting())?;
+        // As FULL, and in a rollback-journal database the journal's removal is durable too: without it a power cut
+        // could bring the journal back and undo a commit that we have told of.
+        connection.pragma_update(None, "synchronous", "EXTRA").map_err(setting())?;
         connection.pragma_update(None, "temp_store", "MEMORY").map_err(setting())?;
         connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
         Ok(connection)

@@ -25,6 +25,11 @@ impl Filter {
         Filter::default()
     }
 
+    /// Whether it lets all rows through.
+    pub(super) fn is_all(&self) -> bool {
+        self.clauses.is_empty()
+    }
+
     /// Only rows whose column has the owner's value.
     pub(super) fn owned(
         mut self,

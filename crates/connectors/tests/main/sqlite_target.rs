@@ -444,3 +444,24 @@ fn a_required_column_is_declared_so() {
     let work = RowWork::Upsert(rows(&schema, &[vec![Value::Int(1), Value::Null]]));
     assert_eq!(failure(engine.write(&table, &work)).kind, Kind::Refused);
 }
+
+/// A row that a trigger swallows must not be counted as written.
+#[test]
+fn a_row_that_a_trigger_ignores_is_refused() {
+    let place = Place::new();
+    let mut engine = Engine::at(&place, &[stock()]);
+    place.application(
+        "CREATE TRIGGER quiet BEFORE INSERT ON stock WHEN NEW.sku = 2
+         BEGIN SELECT RAISE(IGNORE); END;",
+    );
+    let articles = [article(1, "nail"), article(2, "nut")];
+    assert_eq!(failure(engine.write(&stock(), &upsert(&articles))).kind, Kind::Refused);
+    let insert = RowWork::Insert(rows(&stock().schema, &articles));
+    assert_eq!(failure(engine.write(&stock(), &insert)).kind, Kind::Refused);
+    engine.target.stage(RunId::mint(1), &stock(), &rows(&stock().schema, &articles)).unwrap();
+    for load in [Load::Replace, Load::Merge, Load::Append] {
+        let refused = failure(engine.target.publish(&publication(1, load, &[(&stock(), 2)])));
+        assert_eq!(refused.kind, Kind::Refused);
+    }
+    assert!(stored(&mut engine, &stock()).is_empty());
+}

@@ -11,7 +11,7 @@ use super::super::names::{identifier, identifiers};
 use super::lock::attempt;
 use super::stage::{self, Stage};
 use super::transaction::execute;
-use super::write::{guarding, insert_into, overwrite};
+use super::write::{guarding, ignored, insert_into, only_key, overwrite};
 use change::{FlowId, RunId};
 use connect::target::{Load, Publish, Published, PublishedRun, TargetTable};
 use connect::{Error, Kind, Result};
@@ -28,7 +28,7 @@ pub(super) fn publish(connection: &Connection, publish: &Publish) -> Result<Publ
     let (mut rows, mut removed) = (0, 0);
     for (table, counted) in &publish.tables {
         let stage = stages.iter().find(|stage| stage.target == table.name);
-        removed += Loading::new(connection, publish, table, stage)?.load()?;
+        removed += Loading::new(connection, publish, table, *counted, stage)?.load()?;
         rows += counted;
     }
     stage::discard(connection, publish.run)?;
@@ -143,6 +143,8 @@ struct Loading<'a> {
     table: &'a TargetTable,
     shape: TableShape,
     stage: Option<TableShape>,
+    /// Rows in the stage.
+    rows: u64,
     load: &'a Load,
     /// The rows that a replacing run takes the place of.
     scope: Filter,
@@ -155,6 +157,7 @@ impl<'a> Loading<'a> {
         connection: &'a Connection,
         publish: &'a Publish,
         table: &'a TargetTable,
+        rows: u64,
         stage: Option<&Stage>,
     ) -> Result<Loading<'a>> {
         let shape = require_shape(connection, &table.name)?;
@@ -168,7 +171,7 @@ impl<'a> Loading<'a> {
             same.push(format!("{} = s.{}", compared(shape.require(name)?), identifier(name)));
         }
         let same_key = same.join(" AND ");
-        Ok(Loading { connection, table, shape, stage, load: &publish.load, scope, same_key })
+        Ok(Loading { connection, table, shape, stage, rows, load: &publish.load, scope, same_key })
     }
 
     /// Brings the rows in; returns how many that were there are not any more.
@@ -199,7 +202,7 @@ impl<'a> Loading<'a> {
             self.insert("")?;
             return Ok(removed);
         };
-        if !self.scope.sql().is_empty() {
+        if !self.scope.is_all() {
             self.refuse_present(&self.scope.and_sql())?;
         }
         let removed = self.execute(&format!(
@@ -242,7 +245,11 @@ impl<'a> Loading<'a> {
             sql += &format!(" ORDER BY {}", identifiers(schema.key_names()));
         }
         sql += on_conflict;
-        execute(self.connection, &sql, &Filter::all(), &self.shape).map(drop)
+        let written = execute(self.connection, &sql, &Filter::all(), &self.shape)?;
+        if written == self.rows || (!on_conflict.is_empty() && only_key(schema)) {
+            return Ok(());
+        }
+        Err(ignored(&self.shape).effect("nothing was published; the stage is as it was"))
     }
 
     /// Keys that stand twice in the stage. The index made for it goes with the stage.

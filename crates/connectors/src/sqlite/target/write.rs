@@ -49,13 +49,13 @@ pub(super) fn put(
     let writing = || failed(format!("cannot write to {}", shape.name));
     let mut statement = connection.prepare_cached(&sql).map_err(writing())?;
     guard.bind(&mut statement, schema.columns().len() + 1)?;
-    let guarded = !guard.sql().is_empty();
+    let may_stand = meeting == Meeting::Overwrite && only_key(schema);
     let cells = cells(shape, schema, rows)?;
     for row in 0..rows.num_rows() {
         bind_row(&mut statement, &cells, row, shape, schema)?;
         let written = statement.raw_execute().map_err(writing())?;
-        if guarded && written == 0 {
-            return Err(foreign(shape));
+        if written == 0 && !may_stand {
+            return Err(if guard.is_all() { ignored(shape) } else { foreign(shape) });
         }
     }
     Ok(rows.num_rows() as u64)
@@ -215,6 +215,17 @@ pub(super) fn check_owner(table: &TargetTable, rows: &RecordBatch) -> Result<()>
         return Ok(());
     }
     Err(Error::refused(format!("a row for {} belongs to another owner", table.name)))
+}
+
+/// Whether a row is its key and nothing else, so that one that is there stands as it is.
+pub(super) fn only_key(schema: &TableSchema) -> bool {
+    schema.columns().len() == schema.key().len()
+}
+
+/// An application's trigger said `RAISE(IGNORE)`: the row would be lost without a word.
+pub(super) fn ignored(shape: &TableShape) -> Error {
+    Error::refused(format!("{} did not take a row", shape.name))
+        .found("a trigger of the application ignored it")
 }
 
 fn foreign(shape: &TableShape) -> Error {
