@@ -9,7 +9,7 @@ use connect::component::SiteSettings;
 use connect::{Error, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The first library without the race that lets a WAL be reset under a reader.
@@ -53,6 +53,11 @@ impl Database {
     /// The site's name.
     pub(super) fn site(&self) -> &str {
         &self.site
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A connection that cannot write and never checkpoints.
