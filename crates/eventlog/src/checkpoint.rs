@@ -1,0 +1,107 @@
+//! A second thread that copies WALs into their files, so that appends do not wait for it.
+//!
+//! It looks after the file that is written (passive checkpoints) and finishes files that are full. Invariant: a failed
+//! sync of a file ends the log like a failed commit does; it is not tried again.
+
+use crate::failure::is_full;
+use crate::hot::{HotFile, checkpoint, open_for_recovery};
+use crate::shared::Shared;
+use rusqlite::ErrorCode;
+use rusqlite::config::DbConfig;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+enum Job {
+    /// Copy what is there, beside the writer.
+    Current(PathBuf),
+    /// The file is full: copy everything and close it.
+    Seal(HotFile),
+}
+
+/// The thread's handle, held by the writer.
+pub(crate) struct Checkpointer {
+    jobs: Option<Sender<Job>>,
+    busy: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    /// Starts the thread.
+    pub(crate) fn start(shared: Arc<Shared>) -> std::io::Result<Self> {
+        let (jobs, queue) = channel();
+        let busy = Arc::new(AtomicBool::new(false));
+        let flag = busy.clone();
+        let thread = std::thread::Builder::new()
+            .name("log-checkpoint".into())
+            .spawn(move || work(&queue, &flag, &shared))?;
+        Ok(Checkpointer { jobs: Some(jobs), busy, thread: Some(thread) })
+    }
+
+    /// Whether a checkpoint of the current file is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
+    }
+
+    /// Asks for a checkpoint of the current file.
+    pub(crate) fn current(&self, path: PathBuf) {
+        self.busy.store(true, Ordering::Release);
+        self.send(Job::Current(path));
+    }
+
+    /// Hands over a file that is full.
+    pub(crate) fn seal(&self, file: HotFile) {
+        self.send(Job::Seal(file));
+    }
+
+    fn send(&self, job: Job) {
+        // A thread that is gone has already ended the log.
+        if let Some(jobs) = &self.jobs {
+            jobs.send(job).ok();
+        }
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+fn work(queue: &Receiver<Job>, busy: &AtomicBool, shared: &Shared) {
+    while let Ok(job) = queue.recv() {
+        let outcome = match job {
+            Job::Current(path) => open_for_recovery(&path)
+                .and_then(|connection| checkpoint(&connection, "PASSIVE").map(|_| ())),
+            Job::Seal(file) => seal(&file),
+        };
+        busy.store(false, Ordering::Release);
+        if let Err(error) = outcome
+            && !is_harmless(&error)
+        {
+            shared.die(format!("a checkpoint failed: {error}"));
+        }
+    }
+}
+
+/// A reader in the way leaves the WAL where it is; the file is read through it as before.
+fn seal(file: &HotFile) -> rusqlite::Result<()> {
+    file.checkpoint_all()?;
+    file.set_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+}
+
+/// Whether a checkpoint that failed has left everything as it was.
+pub(crate) fn is_harmless(error: &rusqlite::Error) -> bool {
+    let waits = |e: &rusqlite::ffi::Error| {
+        matches!(
+            e.code,
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::CannotOpen
+        )
+    };
+    is_full(error) || matches!(error, rusqlite::Error::SqliteFailure(e, _) if waits(e))
+}

@@ -1,0 +1,368 @@
+//! One file of the hot log: an SQLite database (WAL, `synchronous = FULL`) with one row for each frame.
+//!
+//! Not here: which files there are (`catalog`) and when a new one begins (`rotate`). Invariant: a file stands on its
+//! own; it holds the schemas its frames name and where every lane stood when the file began.
+
+use crate::failure::unreadable;
+use crate::frame::{Found, Frame, Header};
+use change::{LaneId, LogId, Offset, Part, SourcePosition};
+use connect::{Error, Result};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+/// The tables, version 1.
+const TABLES: &str = "
+    CREATE TABLE meta(log INTEGER NOT NULL, layout INTEGER NOT NULL, number INTEGER NOT NULL,
+        created_at INTEGER NOT NULL) STRICT;
+    CREATE TABLE schema(number INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+    CREATE TABLE lane(lane INTEGER PRIMARY KEY, trimmed INTEGER NOT NULL, newest INTEGER NOT NULL,
+        sequence INTEGER, detail TEXT) STRICT;
+    CREATE TABLE frame(lane INTEGER NOT NULL, offset INTEGER NOT NULL, changes INTEGER NOT NULL,
+        commit_time INTEGER NOT NULL, kind INTEGER NOT NULL, chunk TEXT, part INTEGER NOT NULL,
+        part_last INTEGER NOT NULL, after_sequence INTEGER NOT NULL, after_detail TEXT,
+        upto_sequence INTEGER NOT NULL, upto_detail TEXT, raw_bytes INTEGER NOT NULL,
+        checksum INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY(lane, offset))
+        STRICT, WITHOUT ROWID;";
+
+const LAYOUT: u32 = 1;
+
+/// How long a reader waits for a recovery that another process does.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where a lane stands, as a file records it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Newest offset that was let go.
+    pub(crate) trimmed: Offset,
+    /// Newest offset before this file's frames.
+    pub(crate) newest: Offset,
+    /// Source position of that offset.
+    pub(crate) position: Option<SourcePosition>,
+}
+
+/// The ends of a lane inside a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) first: Offset,
+    pub(crate) last: Offset,
+    /// Commit time of the newest frame.
+    pub(crate) commit_time: i64,
+}
+
+/// A file open for writing. One at a time, by the writer thread.
+pub(crate) struct HotFile {
+    connection: Connection,
+    schemas: HashSet<u32>,
+}
+
+impl HotFile {
+    /// Makes a new file and everything in it, durably.
+    pub(crate) fn create(
+        path: &Path,
+        log: LogId,
+        number: u32,
+        created_at: i64,
+        marks: &[(LaneId, Mark)],
+    ) -> rusqlite::Result<Self> {
+        let mut file = HotFile { connection: Connection::open(path)?, schemas: HashSet::new() };
+        file.connection.pragma_update(None, "page_size", 4096)?;
+        file.settle()?;
+        let transaction = file.connection.transaction()?;
+        transaction.execute_batch(TABLES)?;
+        transaction.execute(
+            "INSERT INTO meta VALUES (?1, ?2, ?3, ?4)",
+            params![log.to_i64(), LAYOUT, number, created_at],
+        )?;
+        for (lane, mark) in marks {
+            put_mark(&transaction, *lane, mark)?;
+        }
+        transaction.commit()?;
+        Ok(file)
+    }
+
+    /// Opens a file that is there.
+    pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let file = HotFile { connection, schemas: HashSet::new() };
+        file.settle()?;
+        let schemas = {
+            let mut select = file.connection.prepare("SELECT number FROM schema")?;
+            select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
+        };
+        Ok(HotFile { schemas, ..file })
+    }
+
+    fn settle(&self) -> rusqlite::Result<()> {
+        let connection = &self.connection;
+        connection.busy_timeout(PATIENCE)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        Ok(())
+    }
+
+    /// Writes frames and how far lanes are trimmed, in one durable transaction. After an error nothing of it is
+    /// there, as far as SQLite can tell; see `failure` for what may be tried again.
+    pub(crate) fn write(
+        &mut self,
+        frames: &[Frame],
+        trimmed: &[(LaneId, Offset)],
+    ) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        let mut added = Vec::new();
+        {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO frame VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)",
+            )?;
+            for frame in frames {
+                for schema in &frame.schemas {
+                    if !self.schemas.contains(&schema.number) && !added.contains(&schema.number) {
+                        transaction.execute(
+                            "INSERT INTO schema VALUES (?1, ?2)",
+                            params![schema.number, schema.text],
+                        )?;
+                        added.push(schema.number);
+                    }
+                }
+                insert_frame(&mut insert, frame)?;
+            }
+        }
+        for (lane, offset) in trimmed {
+            transaction.execute(
+                "INSERT INTO lane(lane, trimmed, newest) VALUES (?1, ?2, 0)
+                 ON CONFLICT(lane) DO UPDATE SET trimmed = excluded.trimmed",
+                params![lane.to_i64(), offset.to_i64()],
+            )?;
+        }
+        transaction.commit()?;
+        self.schemas.extend(added);
+        Ok(())
+    }
+
+    /// Whether no transaction is left open. A failed one that cannot even be rolled back is the end of trust.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.connection.is_autocommit()
+    }
+
+    /// Copies the WAL into the file as far as readers allow, without making anybody wait. Returns frames of the WAL
+    /// and how many of them are in the file.
+    pub(crate) fn checkpoint(&self) -> rusqlite::Result<(i64, i64)> {
+        checkpoint(&self.connection, "PASSIVE")
+    }
+
+    /// Copies the whole WAL and empties it; waits for readers, for a while.
+    pub(crate) fn checkpoint_all(&self) -> rusqlite::Result<(i64, i64)> {
+        checkpoint(&self.connection, "TRUNCATE")
+    }
+
+    /// Sets an option of the connection.
+    pub(crate) fn set_config(&self, option: DbConfig, value: bool) -> rusqlite::Result<()> {
+        self.connection.set_db_config(option, value).map(|_| ())
+    }
+
+    /// Bytes of the file without its WAL.
+    pub(crate) fn bytes(&self) -> rusqlite::Result<u64> {
+        let pragma = |name| self.connection.pragma_query_value(None, name, |row| row.get(0));
+        let (pages, size): (i64, i64) = (pragma("page_count")?, pragma("page_size")?);
+        Ok((pages * size).unsigned_abs())
+    }
+
+    /// Lets the file hold no more pages than this: a disk that is full, for tests.
+    #[cfg(test)]
+    pub(crate) fn limit(&self, pages: u32) -> rusqlite::Result<()> {
+        self.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+    }
+}
+
+/// Runs a checkpoint of the mode named.
+pub(crate) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(i64, i64)> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        Ok((row.get(1)?, row.get(2)?))
+    })
+}
+
+fn insert_frame(insert: &mut rusqlite::Statement<'_>, frame: &Frame) -> rusqlite::Result<()> {
+    let header = &frame.header;
+    insert.execute(params![
+        header.lane.to_i64(),
+        header.offset.to_i64(),
+        header.changes,
+        header.commit_time,
+        header.kind,
+        header.chunk,
+        header.part.index,
+        header.part.last,
+        header.after.sequence.cast_signed(),
+        header.after.detail,
+        header.upto.sequence.cast_signed(),
+        header.upto.detail,
+        header.raw_bytes,
+        frame.checksum,
+        frame.body,
+    ])?;
+    Ok(())
+}
+
+fn put_mark(connection: &Connection, lane: LaneId, mark: &Mark) -> rusqlite::Result<()> {
+    let position = mark.position.as_ref();
+    connection.execute(
+        "INSERT INTO lane VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            lane.to_i64(),
+            mark.trimmed.to_i64(),
+            mark.newest.to_i64(),
+            position.map(|p| p.sequence.cast_signed()),
+            position.and_then(|p| p.detail.as_deref()),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Opens a file for reading; also one that another process writes.
+pub(crate) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
+    open_as(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// Opens a file that may have been left in the middle of a write.
+pub(crate) fn open_for_recovery(path: &Path) -> rusqlite::Result<Connection> {
+    open_as(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+fn open_as(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    Ok(connection)
+}
+
+/// The log a file belongs to; `None` where a crash left a file without its first transaction.
+pub(crate) fn owner(connection: &Connection) -> Result<Option<LogId>> {
+    let failed = |e| unreadable(e, "a file of the log cannot be opened");
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))
+        .map_err(failed)?;
+    if tables == 0 {
+        return Ok(None);
+    }
+    let (log, layout): (i64, u32) = connection
+        .query_row("SELECT log, layout FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(failed)?;
+    if layout != LAYOUT {
+        return Err(Error::invalid("a file of the log has a layout that this version cannot read")
+            .found(format!("layout {layout}, known is {LAYOUT}")));
+    }
+    Ok(Some(LogId::from_i64(log)))
+}
+
+/// Where the file says that lanes stood when it began, and how far they are trimmed.
+pub(crate) fn marks(connection: &Connection) -> rusqlite::Result<Vec<(LaneId, Mark)>> {
+    let mut select = connection.prepare_cached("SELECT * FROM lane")?;
+    let marks = select.query_map([], |row| {
+        let detail = row.get(4)?;
+        let position = row
+            .get::<_, Option<i64>>(3)?
+            .map(|sequence| SourcePosition { sequence: sequence.cast_unsigned(), detail });
+        let mark = Mark {
+            trimmed: Offset::from_i64(row.get(1)?),
+            newest: Offset::from_i64(row.get(2)?),
+            position,
+        };
+        Ok((LaneId::from_i64(row.get(0)?), mark))
+    })?;
+    marks.collect()
+}
+
+/// The ends of every lane in the file: a few look-ups for each, whatever the size of the file.
+pub(crate) fn extents(connection: &Connection) -> rusqlite::Result<Vec<(LaneId, Extent)>> {
+    let mut found = Vec::new();
+    let mut next = connection
+        .prepare_cached("SELECT lane FROM frame WHERE lane > ?1 ORDER BY lane LIMIT 1")?;
+    let mut lane = -1;
+    while let Some(id) = next.query_row([lane], |row| row.get::<_, i64>(0)).optional()? {
+        lane = id;
+        let id = LaneId::from_i64(id);
+        found.extend(extent(connection, id)?.map(|extent| (id, extent)));
+    }
+    Ok(found)
+}
+
+/// The ends of one lane in the file.
+pub(crate) fn extent(connection: &Connection, lane: LaneId) -> rusqlite::Result<Option<Extent>> {
+    let mut first = connection
+        .prepare_cached("SELECT offset FROM frame WHERE lane = ?1 ORDER BY offset LIMIT 1")?;
+    let mut last = connection.prepare_cached(
+        "SELECT offset, commit_time FROM frame WHERE lane = ?1 ORDER BY offset DESC LIMIT 1",
+    )?;
+    let first = first.query_row([lane.to_i64()], |row| row.get(0)).optional()?;
+    let Some(first) = first.map(Offset::from_i64) else { return Ok(None) };
+    let extent = last.query_row([lane.to_i64()], |row| {
+        Ok(Extent { first, last: Offset::from_i64(row.get(0)?), commit_time: row.get(1)? })
+    })?;
+    Ok(Some(extent))
+}
+
+/// The file's schemas by number.
+pub(crate) fn schemas(connection: &Connection) -> rusqlite::Result<Vec<(u32, String)>> {
+    let mut select = connection.prepare_cached("SELECT number, text FROM schema")?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// Shows frames of a lane behind `after` up to `upto` to `see`, in order, until it answers false.
+pub(crate) fn frames(
+    connection: &Connection,
+    lane: LaneId,
+    (after, upto): (Offset, Offset),
+    see: &mut dyn FnMut(Found<'_>) -> bool,
+) -> rusqlite::Result<()> {
+    let mut select = connection.prepare_cached(
+        "SELECT * FROM frame WHERE lane = ?1 AND offset > ?2 AND offset <= ?3 ORDER BY offset",
+    )?;
+    let mut rows = select.query(params![lane.to_i64(), after.to_i64(), upto.to_i64()])?;
+    while let Some(row) = rows.next()? {
+        let found = Found {
+            header: header(row)?,
+            checksum: row.get(13)?,
+            body: row.get_ref(14)?.as_blob()?,
+        };
+        if !see(found) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn header(row: &Row<'_>) -> rusqlite::Result<Header> {
+    let position = |sequence, detail| -> rusqlite::Result<SourcePosition> {
+        let sequence = row.get::<_, i64>(sequence)?.cast_unsigned();
+        Ok(SourcePosition { sequence, detail: row.get(detail)? })
+    };
+    Ok(Header {
+        lane: LaneId::from_i64(row.get(0)?),
+        offset: Offset::from_i64(row.get(1)?),
+        changes: row.get(2)?,
+        commit_time: row.get(3)?,
+        kind: row.get(4)?,
+        chunk: row.get(5)?,
+        part: Part { index: row.get(6)?, last: flag(row, 7)? },
+        after: position(8, 9)?,
+        upto: position(10, 11)?,
+        raw_bytes: row.get(12)?,
+    })
+}
+
+/// A flag, strictly: `true` has one representation, so that a flipped bit shows.
+fn flag(row: &Row<'_>, column: usize) -> rusqlite::Result<bool> {
+    match row.get::<_, i64>(column)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(rusqlite::Error::IntegralValueOutOfRange(column, other)),
+    }
+}
