@@ -2,21 +2,25 @@
 //!
 //! What attribution and the explanation of foreign rows stand on. Only digests are kept.
 
-use crate::images::{Effect, Reader, State};
+use crate::images::{Effect, OldRows, Reader, State};
 use crate::order;
 use crate::rows::Keep;
 use crate::subject::Subject;
 use crate::walk::{Stretch, walk};
 use change::{Digest, Group, GroupKind, Key, Offset};
-use connect::{KeyRange, Log, Result};
+use connect::{Error, KeyRange, Log, Result};
 use std::collections::{BTreeMap, HashSet};
+
+/// How many trims may come into one reading.
+const TRIMS: u32 = 8;
 
 /// One version of a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Version {
     /// Where in the lane it began; [`Offset::START`] for the one before the first change.
     pub(crate) offset: Offset,
-    /// When it began, microseconds since 1970-01-01T00:00:00Z.
+    /// When it began at the latest, microseconds since 1970-01-01T00:00:00Z: a group that holds several
+    /// transactions tells the time of the newest.
     pub(crate) since: i64,
     /// Its row; none where there is none; outer `None` where the log does not tell.
     pub(crate) row: Option<Option<Digest>>,
@@ -40,9 +44,10 @@ impl Histories {
         keys: &BTreeMap<Vec<u8>, Key>,
         upto: Offset,
     ) -> Result<Histories> {
-        let reader = Reader { path: &subject.path, key, keep: Keep::Keys };
+        let (path, keep, old_rows) = (&subject.path, Keep::Keys, OldRows::Wanted);
+        let reader = Reader { path, key, keep, old_rows };
         // The log may be trimmed while it is read: then the rest is read.
-        loop {
+        for _ in 0..TRIMS {
             let oldest = log.tail(subject.lane)?.oldest;
             let after = Offset(oldest.0.saturating_sub(1));
             let mut histories = Histories {
@@ -58,6 +63,7 @@ impl Histories {
                 return Ok(histories);
             }
         }
+        Err(Error::unavailable("the log is trimmed faster than a history can be read"))
     }
 
     fn take(

@@ -62,6 +62,15 @@ pub(crate) struct KeyEffect {
     pub(crate) before: Option<State>,
 }
 
+/// Whether old images are looked at beyond their key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OldRows {
+    /// They tell what a key showed before.
+    Wanted,
+    /// They are not needed; each would cost a call of the transform.
+    Ignored,
+}
+
 /// Reads groups for the keys of one path.
 pub(crate) struct Reader<'a> {
     /// The path.
@@ -70,6 +79,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) key: DigestKey,
     /// Whether rows are kept.
     pub(crate) keep: Keep,
+    /// Whether old images are looked at.
+    pub(crate) old_rows: OldRows,
 }
 
 impl Reader<'_> {
@@ -120,7 +131,8 @@ impl Reader<'_> {
             let before = match op {
                 Op::Insert => Some(State::Gone),
                 Op::Update | Op::Delete if batch.has_old_image(row) => {
-                    wanted(&old_keys[row]).then(|| self.old_state(&old, row)).transpose()?.flatten()
+                    let asked = self.old_rows == OldRows::Wanted && wanted(&old_keys[row]);
+                    asked.then(|| self.old_state(&old, row)).transpose()?.flatten()
                 }
                 _ => None,
             };

@@ -4,7 +4,7 @@
 //! difference is only reported when two independent pairs of cuts show it. Nobody is paused.
 
 use crate::Prover;
-use crate::images::Reader;
+use crate::images::{OldRows, Reader};
 use crate::order;
 use crate::rows::{Keep, Rows, SourceRows};
 use crate::subject::{Subject, Writer};
@@ -129,7 +129,12 @@ impl Looker<'_> {
         let (target, target_rows) = self.read_target(cut.as_mut(), &ranges, keep)?;
         drop(cut);
         let parked = self.around.parked()?;
-        let reader = Reader { path: &self.subject.path, key: self.prover.key, keep };
+        let reader = Reader {
+            path: &self.subject.path,
+            key: self.prover.key,
+            keep,
+            old_rows: OldRows::Ignored,
+        };
         let touches = match Window::read(log, lane, &contained, known_at, &reader)? {
             Window::Keys(touches) => touches,
             Window::Void(by) => return Ok(Look::Void(by)),

@@ -92,6 +92,7 @@ impl RowPath {
         site_column: Option<(String, String)>,
         target: TargetTable,
     ) -> Result<RowPath> {
+        let source_table: String = source_table.into();
         let produced = transform.as_ref().map_or(&source_schema, |t| t.output());
         let types = |schema: &TableSchema| -> Vec<_> {
             schema.columns().iter().map(|c| (c.name.clone(), c.ty)).collect()
@@ -101,8 +102,7 @@ impl RowPath {
             .extend(site_column.iter().map(|(name, _)| (name.clone(), change::ColumnType::Text)));
         if expected != types(&target.schema) {
             return Err(Error::invalid(format!(
-                "the rows of {} do not come out in the columns of {}",
-                source_schema.key_names().next().unwrap_or("a table"),
+                "the rows of {source_table} do not come out in the columns of {}",
                 target.name
             )));
         }
@@ -111,7 +111,6 @@ impl RowPath {
             None => (0..source_schema.columns().len()).map(Some).collect(),
         };
         let origins = origins(&source_schema, &carried, site_column.as_ref(), &target);
-        let source_table = source_table.into();
         Ok(RowPath { source_table, source_schema, transform, site_column, target, origins })
     }
 

@@ -244,7 +244,8 @@ impl fmt::Display for Systematic {
 pub struct Lag {
     /// Rows that show an older state of their key, not older than allowed.
     pub rows_behind: u64,
-    /// The longest that such a state has been outdated.
+    /// The longest that such a state has been outdated, at least: the log tells the time of a group, which is
+    /// that of its newest transaction.
     pub longest_us: i64,
 }
 

@@ -67,13 +67,13 @@ fn a_busy_table_without_faults_is_equal_every_time() {
 
 fn with_fault(fault: Fault, invented: bool) {
     let mut found = 0;
-    for seed in 0..12 {
+    for seed in 0..36 {
         let mut world = World::new(1000 + seed, SHAPINGS[seed as usize % 3], KEYS);
         world.fault = Some(fault);
         world.churn(120);
         world.capture_all();
         world.apply_all();
-        for pace in [0, 3, 8] {
+        for pace in [0, 6] {
             world.pace = pace;
             let proof = world.prove();
             found += check(&world, &proof, invented);

@@ -23,6 +23,7 @@ fn prove(world: &mut World) -> TableProof {
 
 fn update(world: &mut World, id: i64, name: &str) {
     world.commit(vec![Edit::update("item", vec![Value::Int(id)], item(id, name, 1, 1))]);
+    world.capture_all();
     world.clock.advance(Duration::from_secs(1));
 }
 
