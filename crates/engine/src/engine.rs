@@ -1,7 +1,6 @@
 //! An engine over one project: who its flows are, and which targets it may write.
 
 use crate::assembly::Assembly;
-use crate::generation::definition;
 use crate::orders::Orders;
 use crate::repairs::Repairs;
 use crate::state::FlowIdentity;
@@ -68,7 +67,7 @@ impl Engine {
         let random = &self.assembly.environment.random;
         self.assembly.state.identify(
             &flow.name,
-            &definition(flow),
+            &flow::fingerprint::definition(flow),
             FlowId::mint(random.bits()),
             Generation::mint(random.bits()),
         )

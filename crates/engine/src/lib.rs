@@ -12,7 +12,6 @@ mod compact;
 mod effect;
 mod engine;
 mod environment;
-mod generation;
 mod lane;
 mod letters;
 mod load;

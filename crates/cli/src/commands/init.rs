@@ -1,0 +1,69 @@
+//! `init`: a project, and a flow for each table of a database. Never writes over a file.
+
+use crate::args::{Global, Init};
+use crate::assemble::connectors;
+use crate::exit::{DONE, Failure};
+use crate::output::Output;
+use crate::time::counted;
+use connect::{Error, Result as EdgeResult, SiteSettings};
+use flow::init::InitFrom;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub(crate) fn run(global: &Global, what: &Init, output: &Output) -> Result<u8, Failure> {
+    let root = &global.directory;
+    std::fs::create_dir_all(root).map_err(|e| {
+        Error::unavailable(format!("{} cannot be created", root.display())).caused_by(e)
+    })?;
+    let from = match &what.from {
+        Some(url) => Some(measure(root, url)?),
+        None => None,
+    };
+    let name = std::fs::canonicalize(root)
+        .ok()
+        .and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
+        .unwrap_or_else(|| "project".into());
+    let files = flow::init::init(&name, from.as_ref(), what.to.as_deref());
+    if let Some((there, _)) = files.iter().find(|(path, _)| root.join(path).exists()) {
+        return Err(Error::invalid(format!("{} is there already", there.display()))
+            .effect("nothing was written")
+            .fix("seamount init -C NEW_FOLDER, or edit what is there")
+            .into());
+    }
+    for (path, text) in &files {
+        write(&root.join(path), text)?;
+        output.line(&format!("  + {}", path.display()));
+        output.object(&json!({ "type": "file", "path": path }));
+    }
+    let text =
+        format!("{} written; next: seamount check --online", counted(files.len() as u64, "file"));
+    output.summary(&text, &[("files", json!(files.len()))]);
+    Ok(DONE)
+}
+
+fn write(path: &Path, text: &str) -> EdgeResult<()> {
+    let failed =
+        |e| Error::unavailable(format!("{} cannot be written", path.display())).caused_by(e);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    std::fs::write(path, text).map_err(failed)
+}
+
+/// The tables of a database, as they are.
+fn measure(root: &Path, url: &str) -> EdgeResult<InitFrom> {
+    let settings = SiteSettings {
+        site: "source".into(),
+        url: url.to_string(),
+        root: root.to_path_buf(),
+        options: BTreeMap::new(),
+    };
+    let mut site = connectors().of(&settings)?.readable(&settings)?;
+    let mut tables = Vec::new();
+    for table in site.tables()? {
+        let schema = site.describe(&table)?;
+        tables.push((table, schema));
+    }
+    Ok(InitFrom { url: url.to_string(), tables })
+}
