@@ -13,3 +13,5 @@ mod sqlite_site;
 mod sqlite_target;
 #[path = "main/sqlite_target_crash.rs"]
 mod sqlite_target_crash;
+#[path = "main/sqlite_target_publish.rs"]
+mod sqlite_target_publish;

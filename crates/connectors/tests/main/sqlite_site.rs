@@ -1,9 +1,10 @@
 //! Databases in a temporary folder, as the tests of every role want them.
 
-use change::{FlowId, Generation, HolderId, TableSchema, Value};
+use change::{ColumnType, FlowId, Generation, HolderId, RunId, TableSchema, Value};
 use connect::component::SiteSettings;
+use connect::memory::sample::{rows, shape, target_table, text};
 use connect::read::{Readable, Scan};
-use connect::target::{Claim, RowWork, Target, TargetTable, TargetTransaction};
+use connect::target::{Claim, Load, Publish, RowWork, Target, TargetTable, TargetTransaction};
 use connect::{Error, Result};
 use seamount_connectors::sqlite::target::SqliteTarget;
 use std::collections::BTreeMap;
@@ -99,5 +100,39 @@ pub(crate) fn failure<T>(result: Result<T>) -> Error {
     match result {
         Ok(_) => panic!("it succeeds"),
         Err(error) => error,
+    }
+}
+
+pub(crate) fn stock() -> TargetTable {
+    target_table(
+        "stock",
+        &shape(&[("sku", ColumnType::Int64), ("name", ColumnType::Text)], &["sku"]),
+    )
+}
+
+pub(crate) fn article(sku: i64, name: &str) -> Vec<Value> {
+    vec![Value::Int(sku), text(name)]
+}
+
+pub(crate) fn upsert(articles: &[Vec<Value>]) -> RowWork {
+    RowWork::Upsert(rows(&stock().schema, articles))
+}
+
+pub(crate) fn stored(engine: &mut Engine, table: &TargetTable) -> Vec<Vec<Value>> {
+    rows_of(&mut engine.target, &Scan::all(&table.name, table.schema.as_ref().clone())).unwrap()
+}
+
+pub(crate) fn publication(run: u64, load: Load, tables: &[(&TargetTable, u64)]) -> Publish {
+    Publish {
+        flow: FlowId::mint(FLOW),
+        generation: Generation::mint(1),
+        run: RunId::mint(run),
+        interval: "all".into(),
+        content: format!("content {run}"),
+        load,
+        interval_rows: None,
+        tables: tables.iter().map(|(table, count)| ((*table).clone(), *count)).collect(),
+        progress: Vec::new(),
+        published_at: 0,
     }
 }
