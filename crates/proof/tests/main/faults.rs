@@ -3,6 +3,7 @@
 use crate::shaping::Shaping;
 use crate::world::{Fault, KEYS, World, id_of, item};
 use change::Value;
+use connect::memory::OldImages;
 use proof::{Difference, Side, TableProof, Verdict};
 use std::collections::BTreeSet;
 
@@ -49,6 +50,9 @@ fn a_busy_table_without_faults_is_equal_every_time() {
         let mut world = World::new(seed, SHAPINGS[seed as usize % 3], KEYS);
         if seed % 5 == 0 {
             world.fault = Some(Fault::Twice);
+        }
+        if seed % 4 == 1 {
+            world.source.send_old_images(OldImages::Keys);
         }
         world.pace = 1 + seed % 9;
         for _ in 0..7 {

@@ -388,29 +388,35 @@ impl World {
             return;
         }
         let place = usize::try_from(self.random(net.len() as u64)).unwrap();
-        let id = *net.keys().nth(place).unwrap();
-        if self.wrong.contains(&id) || self.injected.contains_key(&id) || id < 3 {
-            return;
+        let ids: Vec<i64> = net.keys().copied().collect();
+        for id in ids[place..].iter().chain(&ids[..place]) {
+            let taken = self.wrong.contains(id) || self.injected.contains_key(id) || *id < 3;
+            if !taken && self.err_at(*id, fault, net) {
+                self.injected.insert(*id, fault);
+                return;
+            }
         }
-        let row = net.get_mut(&id).unwrap();
-        match (fault, row.is_some()) {
-            (Fault::Skip, _) | (Fault::LostDelete, false) => {
+    }
+
+    /// Puts the fault on one key, if it can be there.
+    fn err_at(&self, id: i64, fault: Fault, net: &mut BTreeMap<i64, Option<Vec<Value>>>) -> bool {
+        match (fault, net.get_mut(&id).unwrap()) {
+            (Fault::Skip, _) | (Fault::LostDelete, None) => {
                 net.remove(&id);
             }
-            (Fault::WrongValue, true) => {
-                let name = format!("wrong {}", self.edits);
-                net.get_mut(&id).unwrap().as_mut().unwrap()[1] = Value::Text(name);
+            (Fault::WrongValue, Some(row)) => {
+                row[1] = Value::Text(format!("wrong {}", self.edits));
             }
-            (Fault::Stale, true) => {
-                let there = self.target.rows("stock").unwrap();
-                let Some(there) = there.into_iter().find(|row| id_of(row) == id) else { return };
-                let older = self.older.get(&id).into_iter().flatten();
-                let Some(older) = older.filter(|row| **row != there).next_back() else { return };
-                *row = Some(older.clone());
+            (Fault::Stale, Some(row)) => {
+                let mut older = self.older.get(&id).into_iter().flatten();
+                let Some(older) = older.find(|older| *older != row) else {
+                    return false;
+                };
+                *row = older.clone();
             }
-            _ => return,
+            _ => return false,
         }
-        self.injected.insert(id, fault);
+        true
     }
 
     pub(crate) fn target_key(&self, id: i64) -> Vec<Value> {
