@@ -9,6 +9,7 @@ use connect::{Error, FileOptions, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 const MAGIC: &[u8; 4] = b"PAR1";
@@ -56,10 +57,10 @@ fn rows(
     if exact_schema(builder.schema())?.columns() != schema.columns() {
         return Err(Error::invalid("the file has other columns than were described").into());
     }
-    let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(|_| broken())?;
+    let mut reader = guarded(|| builder.with_batch_size(BATCH_ROWS).build()).ok_or_else(broken)?;
     let mut rows = 0;
-    for batch in reader {
-        let batch = exact_batch(&batch.map_err(|_| broken())?, schema)?;
+    while let Some(batch) = guarded(|| reader.next().transpose()).ok_or_else(broken)? {
+        let batch = exact_batch(&batch, schema)?;
         rows += batch.num_rows() as u64;
         sink(batch).map_err(Stop::Sink)?;
     }
@@ -75,8 +76,14 @@ fn builder(mut file: File) -> Result<ParquetRecordBatchReaderBuilder<File>> {
                 "write files under a name that ends in .tmp and rename them when they are complete",
             ));
     }
-    ParquetRecordBatchReaderBuilder::try_new(file)
-        .map_err(|_| Error::invalid("the footer of the file cannot be read"))
+    guarded(|| ParquetRecordBatchReaderBuilder::try_new(file))
+        .ok_or_else(|| Error::invalid("the footer of the file cannot be read"))
+}
+
+/// What the decoder says; `None` where it fails or trips over damaged bytes.
+fn guarded<T, E>(decode: impl FnOnce() -> Result<T, E>) -> Option<T> {
+    // Nothing that was being decoded is used after a panic.
+    catch_unwind(AssertUnwindSafe(decode)).ok()?.ok()
 }
 
 fn has_footer(file: &mut File) -> std::io::Result<bool> {

@@ -7,6 +7,7 @@ use arrow::array::{
 use change::{ColumnType, TableSchema, Value};
 use connect::{Connector, Error, FileEntry, FileOptions, FileSite, Kind, Result, SiteSettings};
 use parquet::arrow::ArrowWriter;
+use proptest::prelude::*;
 use seamount_connectors::files::Files;
 use std::fs;
 use std::path::Path;
@@ -324,4 +325,29 @@ fn parquet_without_its_footer_is_not_there_yet() {
     damaged[footer..footer + 20].fill(0xff);
     fs::write(&path, &damaged).unwrap();
     assert_eq!(describe().unwrap_err().kind, Kind::Invalid);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_parquet_is_an_error_or_reads(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let texts = StringViewArray::from((0..300).map(|i| format!("t{}", i % 7)).collect::<Vec<_>>());
+        let mut bytes = parquet_of(vec![
+            ("a", ints(&(0..300).collect::<Vec<_>>())),
+            ("b", Arc::new(texts) as ArrayRef),
+        ]);
+        // The magic numbers stay; a footer that is not there has a test of its own.
+        for (at, byte) in changes {
+            let at = 4 + at.index(bytes.len() - 8);
+            bytes[at] = byte;
+        }
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("x.parquet"), bytes).unwrap();
+        if let Err(error) = read(&folder, "x.parquet", &FileOptions::default()) {
+            prop_assert!(matches!(error.kind, Kind::Refused | Kind::Invalid), "{error:?}");
+        }
+    }
 }
