@@ -51,6 +51,9 @@ impl Default for Limits {
     }
 }
 
+/// Rows as cells.
+type Cells = Vec<Vec<Value>>;
+
 /// Why a plan is not carried out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
@@ -94,7 +97,7 @@ impl RepairPlan {
     /// # Errors
     /// `Internal` when a row does not fit its table.
     pub fn of(proof: &TableProof, path: &RowPath) -> Result<RepairPlan> {
-        let mut lots: BTreeMap<Offset, (Vec<Vec<Value>>, Vec<Vec<Value>>)> = BTreeMap::new();
+        let mut lots: BTreeMap<Offset, (Cells, Cells)> = BTreeMap::new();
         let mut recapture = Vec::new();
         for difference in &proof.differences {
             if difference.side == Side::Capture {
