@@ -95,4 +95,5 @@ fn held(dir: &Path) -> Error {
             "nothing was started; two engines on one state directory would overwrite each other",
         )
         .fix("stop the other engine, or use another state directory")
+        .code("E0518")
 }

@@ -3,22 +3,21 @@
 //! Canonical text, not a hash: the engine can store it, compare it, and show which line changed. Sites, schedules,
 //! limits and descriptions are not in it, because a change of those keeps the target's rows and progress valid.
 
-use crate::flow::{Flow, From, Mode, NewColumns, Writer};
+use crate::flow::{Apply, Flow, From, NewColumns};
 use std::fmt::Write;
 
 /// The definition of a flow. Equal for flows of one generation, on every machine and in every version that writes
 /// this form.
 pub fn definition(flow: &Flow) -> String {
     let mut text = String::from("seamount flow definition 1\n");
-    let mode = match flow.mode {
-        Mode::Event => "event",
-        Mode::Batch => "batch",
-        Mode::Hybrid => "hybrid",
+    // Event and hybrid apply alike: a switch between them keeps rows and progress.
+    let apply = match flow.apply() {
+        Apply::Events => "events",
+        Apply::Runs => "runs",
+        Apply::Nothing => "nothing",
     };
-    add(&mut text, "mode", mode);
+    add(&mut text, "apply", apply);
     add(&mut text, "target", &flow.target);
-    let writer = if flow.writer == Writer::Flow { "flow" } else { "other" };
-    add(&mut text, "writer", writer);
     if let From::Files { pattern, types } = &flow.from {
         add(&mut text, "files", pattern);
         for (column, ty) in types {

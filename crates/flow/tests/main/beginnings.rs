@@ -49,7 +49,7 @@ fn flow(from: &str, to: &str) -> Flow {
 fn a_definition_changes_with_mode_transform_key_and_target_only() {
     let original = definition(&flow("", ""));
     for (from, to) in [
-        ("\"hybrid\"", "\"event\""),
+        ("\"hybrid\"", "\"batch\""),
         ("qty is not null", "qty > 0"),
         ("[\"store_id\", \"sku\"]", "[\"sku\", \"store_id\"]"),
         ("site = \"central\"", "site = \"central\"\ntable = \"stock\""),
@@ -58,6 +58,7 @@ fn a_definition_changes_with_mode_transform_key_and_target_only() {
         assert_ne!(definition(&flow(from, to)), original, "{to}");
     }
     for (from, to) in [
+        ("\"hybrid\"", "\"event\""),
         ("about = \"Stock of every store\"\n", ""),
         ("\"0 1 * * *\"", "\"@hourly\""),
         ("max_rows = 500", "max_rows = 5"),
