@@ -100,7 +100,7 @@ impl<'a> Loader<'a> {
         match self.flow.from {
             From::Tables => Ok(vec![Interval::of_tables(label, label)]),
             From::Files { .. } => {
-                let all = intervals::of_files(self.assembly, self.flow)?;
+                let all = self.all_of_files()?;
                 Ok(intervals::unpublished(all, &self.target.published(self.identity.id)?))
             }
         }
@@ -111,7 +111,12 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// A site is gone, or no file matches.
     pub fn all_of_files(&mut self) -> Result<Vec<Interval>> {
-        intervals::of_files(self.assembly, self.flow)
+        let mut all = intervals::of_files(self.assembly, self.flow)?;
+        for interval in &mut all {
+            // The same files under another transform are other content.
+            interval.content = format!("{}:{}", self.identity.generation, interval.content);
+        }
+        Ok(all)
     }
 
     /// Makes one run. A run that fails is an outcome, not an error; an error is a state file that cannot be written.

@@ -98,6 +98,8 @@ impl Reconciliation {
         }
         match (tables, rows + parked) {
             (0, _) => Verdict::Unproven(proof::Reason::Empty),
+            // A store without rows is fine beside others that have some; nothing at all proves nothing.
+            (_, 0) if self.rows() == 0 => Verdict::Unproven(proof::Reason::Empty),
             (_, 0) => Verdict::Equal,
             _ => Verdict::Different { rows, parked },
         }

@@ -8,7 +8,7 @@ use crate::output::Output;
 use crate::progress::watch;
 use crate::report;
 use crate::time::{count, counted, instant, span};
-use engine::{ByHand, Loader, Mending, RunOutcome, RunState, Stepping};
+use engine::{ByHand, Interval, Loader, Mending, RunOutcome, RunState, Stepping};
 use flow::{Apply, Flow, Mode};
 use proof::Limits;
 use serde_json::json;
@@ -106,7 +106,10 @@ fn batch(held: &Held, flow: &Flow, interval: Option<&str>, output: &Output) -> R
             }
             all
         }
-        (Some(label), flow::From::Tables) => loader.due(label)?,
+        (Some(label), flow::From::Tables) => {
+            // Named by hand, so it runs again: the content of tables is whatever they hold now.
+            vec![Interval::of_tables(label, format!("{label} by hand at {now}"))]
+        }
         (None, _) => loader.due(&now)?,
     };
     let mut done = Vec::new();
