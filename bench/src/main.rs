@@ -1,1 +1,55 @@
-fn main() {}
+//! `bench NAME`: the goals of the design, measured beside their anchors. Adding a bench is one module and one line.
+
+mod log;
+mod measure;
+
+use anyhow::{Result, bail};
+use measure::Goals;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Name, what it measures, and the function that does it.
+type Bench = (&'static str, &'static str, fn(&mut Goals, &Place) -> Result<()>);
+
+const BENCHES: &[Bench] =
+    &[("log", "G6: the embedded log, appended, shared by writers, replayed", log::run)];
+
+/// Where a bench puts its files: the disk that is measured.
+pub(crate) struct Place {
+    dir: PathBuf,
+}
+
+impl Place {
+    /// A new folder there, removed when it is dropped.
+    pub(crate) fn folder(&self) -> Result<tempfile::TempDir> {
+        Ok(tempfile::tempdir_in(&self.dir)?)
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<ExitCode> {
+    let (name, dir) = match arguments {
+        [name] => (name, std::env::temp_dir()),
+        [name, dir] => (name, PathBuf::from(dir)),
+        _ => bail!("usage: bench NAME [FOLDER ON THE DISK TO MEASURE]\n{}", known()),
+    };
+    let Some((_, _, bench)) = BENCHES.iter().find(|(known, ..)| known == name) else {
+        bail!("there is no bench {name}\n{}", known());
+    };
+    let mut goals = Goals::default();
+    bench(&mut goals, &Place { dir })?;
+    Ok(goals.finish())
+}
+
+fn known() -> String {
+    BENCHES.iter().map(|(name, what, _)| format!("  {name:16} {what}\n")).collect()
+}

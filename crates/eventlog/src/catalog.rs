@@ -3,7 +3,6 @@
 //! Not here: frames. Invariant: files are numbered from 1 upwards without reuse, the newest is the only one that
 //! grows, and it is never removed.
 
-use crate::damage::Damage;
 use crate::failure::unreadable;
 use crate::hot::{self, Extent, Mark};
 use crate::schemas::Schemas;
@@ -84,7 +83,7 @@ pub(crate) fn load(dir: &Path, schemas: &Schemas, leftovers: Leftovers) -> Resul
             return Err(foreign(&path, log, known.log));
         }
         let failed = |e| unreadable(e, "a file of the log cannot be read").at(path.display());
-        learn(&connection, schemas).map_err(failed)??;
+        learn(&connection, schemas).map_err(failed)?;
         known.marks = hot::marks(&connection).map_err(failed)?;
         let lanes = hot::extents(&connection).map_err(failed)?.into_iter().collect();
         known.catalog.files.insert(number, Entry { path, lanes });
@@ -112,14 +111,9 @@ impl Leftovers {
 }
 
 /// Takes in a file's schemas.
-pub(crate) fn learn(
-    connection: &rusqlite::Connection,
-    schemas: &Schemas,
-) -> rusqlite::Result<Result<()>> {
-    let wrong = |damage: Damage| damage.at(LaneId::mint(0), Offset::START);
-    Ok(hot::schemas(connection)?
-        .into_iter()
-        .try_for_each(|(number, text)| schemas.learn(number, text).map_err(wrong)))
+pub(crate) fn learn(connection: &rusqlite::Connection, schemas: &Schemas) -> rusqlite::Result<()> {
+    hot::schemas(connection)?.into_iter().for_each(|(number, text)| schemas.learn(number, text));
+    Ok(())
 }
 
 fn empty_in_the_middle(path: &Path) -> Error {

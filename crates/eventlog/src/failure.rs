@@ -19,6 +19,12 @@ pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
     }
 }
 
+/// Whether somebody else has locked the file: an operator who looks into it with a tool of his own. SQLite has
+/// waited for a while already, and nothing was written.
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
 /// The error of an append while there is no space.
 pub(crate) fn disk_full() -> Error {
     Error::unavailable("the disk of the log is full")

@@ -30,6 +30,8 @@ mod schemas;
 mod settings;
 mod shared;
 mod squeeze;
+#[cfg(test)]
+mod trials;
 mod writer;
 
 pub use lock::{LockHolder, StateLock};

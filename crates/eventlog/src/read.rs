@@ -120,9 +120,7 @@ impl Decoder {
         if let Some(schema) = self.schemas.numbered(number, checksum) {
             return Ok(schema);
         }
-        catalog::learn(connection, &self.schemas)
-            .map_err(|e| Damage::new(e.to_string()))?
-            .map_err(|e| Damage::new(e.to_string()))?;
+        catalog::learn(connection, &self.schemas).map_err(|e| Damage::new(e.to_string()))?;
         self.schemas
             .numbered(number, checksum)
             .ok_or_else(|| Damage::new(format!("its schema {number} is not there")))

@@ -149,7 +149,7 @@ impl View {
         if *seen == version {
             return Ok(false);
         }
-        catalog::learn(connection, &decoder.schemas).map_err(failed)??;
+        catalog::learn(connection, &decoder.schemas).map_err(failed)?;
         self.loaded.marks = hot::marks(connection).map_err(failed)?;
         let lanes = hot::extents(connection).map_err(failed)?.into_iter().collect();
         self.loaded.catalog.files.insert(number, Entry { path, lanes });

@@ -3,7 +3,6 @@
 //! Not here: where they are stored (`hot`). Invariant: a number never means two schemas within one log, and a frame
 //! carries the checksum of the schema it was written with, so that a swapped row in the schema table is noticed.
 
-use crate::damage::Damage;
 use change::TableSchema;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,17 +67,18 @@ impl Schemas {
         self.known().by_number.get(&(number, checksum)).map(|stored| stored.schema.clone())
     }
 
-    /// Takes in a row of a file's schema table.
-    pub(crate) fn learn(&self, number: u32, text: String) -> Result<(), Damage> {
+    /// Takes in a row of a file's schema table. One that cannot be read is left out: the frames that name it will
+    /// say so, and all others can be read.
+    pub(crate) fn learn(&self, number: u32, text: String) {
         let checksum = checksum(number, &text);
         let mut known = self.known();
+        known.newest = known.newest.max(number);
         if known.by_number.contains_key(&(number, checksum)) {
-            return Ok(());
+            return;
         }
-        let schema = serde_json::from_str(&text)
-            .map_err(|e| Damage::new(format!("schema {number} cannot be read: {e}")))?;
-        known.keep(Stored { number, checksum, text, schema: Arc::new(schema) });
-        Ok(())
+        if let Ok(schema) = serde_json::from_str(&text) {
+            known.keep(Stored { number, checksum, text, schema: Arc::new(schema) });
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -4,7 +4,7 @@
 //! tried again; nothing that got an offset is given up. Any other failure of a write ends the log.
 
 use crate::checkpoint::{Checkpointer, is_harmless};
-use crate::failure::is_full;
+use crate::failure::{is_busy, is_full};
 use crate::frame::Frame;
 use crate::hot::HotFile;
 use crate::pool::Pool;
@@ -41,6 +41,8 @@ pub(crate) struct Writer {
 enum Outcome {
     Durable,
     Full,
+    /// Somebody from outside holds the file; nothing was written.
+    Busy,
     Dead,
 }
 
@@ -63,7 +65,8 @@ impl Writer {
             let closing = asked.closing;
             match self.write(space) {
                 Outcome::Durable => space = Space::Enough,
-                Outcome::Full if closing => break,
+                Outcome::Full | Outcome::Busy if closing => break,
+                Outcome::Busy => continue,
                 Outcome::Full => space = self.pause(),
                 Outcome::Dead => break,
             }
@@ -125,6 +128,7 @@ impl Writer {
                 Outcome::Durable
             }
             Err(error) if is_full(&error) && self.file.is_settled() => Outcome::Full,
+            Err(error) if is_busy(&error) && self.file.is_settled() => Outcome::Busy,
             Err(error) => {
                 self.shared.die(error.to_string());
                 Outcome::Dead

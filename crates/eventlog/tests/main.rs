@@ -3,5 +3,10 @@
 
 mod main {
     mod basics;
+    mod crash;
+    mod damage;
+    mod lock;
+    mod retention;
     mod sample;
+    mod space;
 }
