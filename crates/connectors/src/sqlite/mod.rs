@@ -5,6 +5,7 @@
 
 mod bind;
 mod book;
+mod capture;
 mod catalogue;
 mod database;
 mod decode;
@@ -53,7 +54,7 @@ impl Connector for Sqlite {
     }
 
     fn source(&self, settings: &SiteSettings) -> Result<Box<dyn Source>> {
-        Err(Error::invalid(format!("site {} cannot be captured", settings.site)))
+        Ok(Box::new(SqliteSite::open(settings)?))
     }
 
     fn target(&self, settings: &SiteSettings) -> Result<Box<dyn Target>> {
