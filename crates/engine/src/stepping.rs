@@ -5,6 +5,7 @@
 
 use crate::apply::Applier;
 use crate::assembly::Step;
+use crate::board::{Board, LaneLag, Standing, Trouble};
 use crate::capture::{LaneCapture, captured_tables};
 use crate::engine::Engine;
 use crate::lane::Lane;
@@ -90,7 +91,36 @@ impl Stepping {
             }
         }
         drained.down = std::mem::take(&mut self.down);
+        self.note(&drained)?;
         Ok(drained)
+    }
+
+    /// Leaves behind how the flow and its sites stand, for `status`.
+    fn note(&self, drained: &Drained) -> Result<()> {
+        let assembly = &self.engine.assembly;
+        let (board, now) = (Board::default(), assembly.environment.clock.now());
+        for site in self.captures.keys() {
+            board.lane(site, |status| {
+                (status.standing, status.since) = (Standing::Live, now);
+                status.captured = drained.captured;
+            });
+        }
+        for (site, error) in &drained.down {
+            board.lane(site, |status| {
+                (status.standing, status.since) = (Standing::Down, now);
+                status.trouble = Some(Trouble::of(error));
+            });
+        }
+        if let Some(applier) = &self.applier {
+            board.flow(&applier.flow().name, |status| {
+                (status.standing, status.since) = (Standing::Live, now);
+                for lane in applier.lanes() {
+                    status.counters += lane.progress.counters;
+                    status.lanes.push(LaneLag { site: lane.site.name.clone(), ..LaneLag::default() });
+                }
+            });
+        }
+        board.store(&assembly.state, now)
     }
 
     /// Where each site stands now.
