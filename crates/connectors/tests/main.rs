@@ -5,6 +5,14 @@
 mod files;
 #[path = "main/files_csv.rs"]
 mod files_csv;
+#[path = "main/sqlite_capture.rs"]
+mod sqlite_capture;
+#[path = "main/sqlite_capture_histories.rs"]
+mod sqlite_capture_histories;
+#[path = "main/sqlite_capture_identity.rs"]
+mod sqlite_capture_identity;
+#[path = "main/sqlite_capture_schema.rs"]
+mod sqlite_capture_schema;
 #[path = "main/sqlite_read.rs"]
 mod sqlite_read;
 #[path = "main/sqlite_site.rs"]

@@ -44,6 +44,7 @@ impl Subject {
                 .effect("its rows are told apart by the rowid alone, which VACUUM renumbers")
                 .fix("declare a PRIMARY KEY, or leave the table out"));
         }
+        require_no_update_cycle(connection, &shape.name)?;
         let schema = Arc::new(shape.schema()?);
         let keys = unique_keys(connection, &shape)?;
         let (window, newest_trigger) = application_triggers(connection, &shape.name)?;
@@ -102,6 +103,30 @@ fn require_table(connection: &Connection, shape: &TableShape) -> Result<()> {
     Err(Error::invalid(format!("{} cannot be captured", shape.name))
         .found(found)
         .fix("name the tables that its rows come from"))
+}
+
+/// Foreign key actions run before AFTER triggers: a row that an action changes a second time would be recorded in
+/// the wrong order.
+fn require_no_update_cycle(connection: &Connection, table: &str) -> Result<()> {
+    let cycle: bool = connection
+        .prepare_cached(
+            "WITH RECURSIVE edge (parent, child) AS (
+                 SELECT lower(f.\"table\"), lower(m.name)
+                 FROM sqlite_schema AS m JOIN pragma_foreign_key_list(m.name) AS f
+                 WHERE m.type = 'table' AND f.on_update IN ('CASCADE', 'SET NULL', 'SET DEFAULT')),
+             reached (name) AS (
+                 SELECT child FROM edge WHERE parent = lower(?1)
+                 UNION SELECT child FROM edge JOIN reached ON edge.parent = reached.name)
+             SELECT EXISTS (SELECT 1 FROM reached WHERE name = lower(?1))",
+        )
+        .and_then(|mut s| s.query_row([table], |row| row.get(0)))
+        .map_err(failed(format!("cannot read the foreign keys of table {table}")))?;
+    if !cycle {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("table {table} refers to itself with an ON UPDATE action"))
+        .effect("a row that changes its own key would be recorded in the wrong order")
+        .fix("declare the foreign key without ON UPDATE, or leave the table out"))
 }
 
 fn filled_columns(connection: &Connection, table: &str) -> Result<Vec<String>> {
