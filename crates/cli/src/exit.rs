@@ -30,6 +30,8 @@ pub(crate) const SKIPPED: u8 = 99;
 pub(crate) enum Failure {
     /// The project's files are wrong.
     Project(Vec<Problem>),
+    /// Nothing is wrong as far as can be told: these sites could not be asked.
+    Unreachable(Vec<Problem>),
     /// Something failed at an edge.
     Edge(Box<Error>),
     /// The command line does not fit the project.
@@ -47,11 +49,12 @@ impl Failure {
     pub(crate) fn tell(self, output: &Output) -> u8 {
         match self {
             Failure::Project(problems) => {
-                output.problems(&problems);
-                let errors = problems.iter().filter(|p| p.is_error()).count();
-                let noun = if errors == 1 { "problem" } else { "problems" };
-                output.summary(&format!("{errors} {noun}. Nothing was written."), &[]);
+                list(&problems, output);
                 CONFIGURATION
+            }
+            Failure::Unreachable(problems) => {
+                list(&problems, output);
+                UNREACHABLE
             }
             Failure::Edge(error) => {
                 output.error(&error);
@@ -65,6 +68,13 @@ impl Failure {
             }
         }
     }
+}
+
+fn list(problems: &[Problem], output: &Output) {
+    output.problems(problems);
+    let errors = problems.iter().filter(|problem| problem.is_error()).count();
+    let noun = if errors == 1 { "problem" } else { "problems" };
+    output.summary(&format!("{errors} {noun}. Nothing was written."), &[]);
 }
 
 /// The exit code of an error.

@@ -1,30 +1,41 @@
-//! What `check --online` and `plan` may ask of the sites.
+//! What `check --online`, `plan` and the start of a run may ask of the sites.
 
 use change::TableSchema;
-use connect::{Capabilities, Connectors, Error, FileOptions, Result};
+use connect::{Capabilities, Connectors, Error, FileOptions, Kind, Result};
 use flow::{Inspect, Project};
 use std::collections::BTreeMap;
 
 /// Asks the sites of a project.
 pub(crate) struct Asking<'p> {
-    pub(crate) project: &'p Project,
-    pub(crate) connectors: &'p Connectors,
+    project: &'p Project,
+    connectors: &'p Connectors,
+    unanswered: usize,
 }
 
-impl Asking<'_> {
-    fn site(&self, name: &str) -> Result<&flow::Site> {
-        self.project.sites.get(name).ok_or_else(|| Error::internal(format!("unknown site {name}")))
+impl<'p> Asking<'p> {
+    pub(crate) fn new(project: &'p Project, connectors: &'p Connectors) -> Self {
+        Asking { project, connectors, unanswered: 0 }
     }
-}
 
-impl Inspect for Asking<'_> {
-    fn describe(&mut self, site: &str, table: &str) -> Result<TableSchema> {
+    /// Questions that could not be put now: the site is gone or locked.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.unanswered
+    }
+
+    /// Counts a question that could not be put.
+    fn noted<T>(&mut self, answer: Result<T>) -> Result<T> {
+        let gone = answer.as_ref().is_err_and(|error| error.kind == Kind::Unavailable);
+        self.unanswered += usize::from(gone);
+        answer
+    }
+
+    fn look(&self, site: &str, table: &str) -> Result<TableSchema> {
         let site = self.site(site)?;
         self.connectors.of(&site.settings)?.readable(&site.settings)?.describe(table)
     }
 
-    fn describe_files(
-        &mut self,
+    fn look_at_files(
+        &self,
         site: &str,
         pattern: &str,
         types: &BTreeMap<String, String>,
@@ -36,6 +47,27 @@ impl Inspect for Asking<'_> {
             Error::invalid(format!("no file matches {pattern}")).fix("correct `files` in the flow")
         })?;
         folder.describe(first, &FileOptions { types: types.clone() })
+    }
+
+    fn site(&self, name: &str) -> Result<&flow::Site> {
+        self.project.sites.get(name).ok_or_else(|| Error::internal(format!("unknown site {name}")))
+    }
+}
+
+impl Inspect for Asking<'_> {
+    fn describe(&mut self, site: &str, table: &str) -> Result<TableSchema> {
+        let answer = self.look(site, table);
+        self.noted(answer)
+    }
+
+    fn describe_files(
+        &mut self,
+        site: &str,
+        pattern: &str,
+        types: &BTreeMap<String, String>,
+    ) -> Result<TableSchema> {
+        let answer = self.look_at_files(site, pattern, types);
+        self.noted(answer)
     }
 
     fn capabilities(&self, site: &str) -> Capabilities {

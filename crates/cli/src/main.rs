@@ -5,6 +5,7 @@
 mod args;
 mod assemble;
 mod commands;
+mod door;
 mod exit;
 mod inspect;
 mod output;

@@ -123,13 +123,14 @@ impl Service {
     ///
     /// # Errors
     /// What made the engine stop by itself, if something did.
-    pub fn shut_down(self) -> Result<()> {
+    pub fn shut_down(mut self) -> Result<()> {
         self.stop.ask();
-        for thread in self.threads {
+        for thread in std::mem::take(&mut self.threads) {
             if thread.join().is_err() {
                 self.stop.fail(Error::internal("a thread of the engine broke an invariant"));
             }
         }
+        self.observe()?;
         match self.stop.take_failure() {
             Some(error) => Err(error),
             None => Ok(()),

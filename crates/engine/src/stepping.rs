@@ -5,7 +5,7 @@
 
 use crate::apply::Applier;
 use crate::assembly::Step;
-use crate::board::{Board, LaneLag, Standing, Trouble};
+use crate::board::{Board, FlowStatus, LaneLag, Standing, Trouble, flow_status};
 use crate::capture::{LaneCapture, captured_tables};
 use crate::engine::Engine;
 use crate::lane::Lane;
@@ -112,11 +112,22 @@ impl Stepping {
             });
         }
         if let Some(applier) = &self.applier {
-            board.flow(&applier.flow().name, |status| {
-                (status.standing, status.since) = (Standing::Live, now);
+            let name = &applier.flow().name;
+            let before = flow_status(&assembly.state, name)?.map(|(_, status)| status);
+            board.flow(name, |status| {
+                // Latencies are a service's to measure; its last ones stay.
+                *status = FlowStatus {
+                    standing: Standing::Live,
+                    since: now,
+                    latency_p50_us: before.as_ref().and_then(|b| b.latency_p50_us),
+                    latency_p99_us: before.as_ref().and_then(|b| b.latency_p99_us),
+                    ..FlowStatus::default()
+                };
                 for lane in applier.lanes() {
                     status.counters += lane.progress.counters;
-                    status.lanes.push(LaneLag { site: lane.site.name.clone(), ..LaneLag::default() });
+                    status
+                        .lanes
+                        .push(LaneLag { site: lane.site.name.clone(), ..LaneLag::default() });
                 }
             });
         }

@@ -21,7 +21,7 @@ pub(crate) fn run(global: &Global, online: bool, output: &Output) -> Result<u8, 
         return Ok(DONE);
     }
     let known = connectors();
-    let mut asking = Asking { project: &project, connectors: &known };
+    let mut asking = Asking::new(&project, &known);
     let sql = query::Sql::new();
     let mut problems = Vec::new();
     for flow in &project.flows {
@@ -38,7 +38,11 @@ pub(crate) fn run(global: &Global, online: bool, output: &Output) -> Result<u8, 
             }));
         }
     }
-    if problems.iter().any(flow::Problem::is_error) {
+    let errors = problems.iter().filter(|problem| problem.is_error()).count();
+    if errors > 0 && errors == asking.unanswered() {
+        return Err(Failure::Unreachable(problems));
+    }
+    if errors > 0 {
         return Err(Failure::Project(problems));
     }
     output.problems(&problems);

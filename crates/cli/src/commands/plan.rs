@@ -17,7 +17,7 @@ pub(crate) fn run(global: &Global, detailed: bool, output: &Output) -> Result<u8
     let sql = query::Sql::new();
     let mut changes = 0;
     for flow in &project.flows {
-        let mut asking = Asking { project: &project, connectors: &known };
+        let mut asking = Asking::new(&project, &known);
         let (problems, report) = flow::check_online(&project, flow, &mut asking, &sql);
         output.problems(&problems);
         output.line(&flow.name);

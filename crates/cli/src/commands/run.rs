@@ -3,6 +3,7 @@
 use super::{flow_of, reconcile, service};
 use crate::args::{Global, Run};
 use crate::assemble::{Held, open, project};
+use crate::door;
 use crate::exit::{self, DONE, FAILED, Failure, SKIPPED, UNREACHABLE};
 use crate::output::Output;
 use crate::progress::watch;
@@ -20,12 +21,14 @@ pub(crate) fn run(global: &Global, what: &Run, output: &Output) -> Result<u8, Fa
         None => project.flows.clone(),
     };
     if !what.once {
+        door::refuse(&project, &door::newcomers(&project, &flows)?)?;
         let held = open(project, global)?;
         return service::run(&held, &flows, output);
     }
     let [flow] = flows.as_slice() else {
         return Err(Failure::Usage("--once takes one flow: seamount run FLOW --once".into()));
     };
+    door::refuse(&project, &[flow])?;
     let held = open(project, global)?;
     let code = match flow.apply() {
         Apply::Runs => batch(&held, flow, what.interval.as_deref(), output)?,

@@ -53,7 +53,6 @@ pub(crate) fn run(held: &Held, flows: &[Flow], output: &Output) -> Result<u8, Fa
         }
         clock.sleep(LOOK_EACH);
     }
-    service.observe()?;
     service.shut_down()?;
     let signal = *signalled.lock().unwrap_or_else(PoisonError::into_inner);
     output.summary("stopped; everything acknowledged is durable", &[]);

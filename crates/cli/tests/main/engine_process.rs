@@ -54,6 +54,11 @@ impl EngineProcess {
         self.end()
     }
 
+    /// Waits for its end, which somebody else has brought about.
+    pub(crate) fn end_of_it(mut self) -> Ended {
+        self.end()
+    }
+
     /// kill -9.
     pub(crate) fn kill(mut self) -> Ended {
         self.child.as_mut().unwrap().kill().unwrap();

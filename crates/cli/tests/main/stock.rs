@@ -3,7 +3,7 @@
 use crate::project::Project;
 use rusqlite::{Connection, params};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
 
 pub(crate) const PROJECT: &str = "name = \"trial\"\n";
@@ -89,25 +89,37 @@ pub(crate) fn trade(shop: &mut Connection, number: i64) {
 /// A thread that trades until it is told to stop.
 pub(crate) struct Trading {
     stop: Arc<AtomicBool>,
+    made: Arc<AtomicI64>,
     thread: Option<JoinHandle<i64>>,
 }
 
 impl Trading {
     /// Starts; `from` is the number of the first transaction.
     pub(crate) fn start(project: &Project, from: i64) -> Trading {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (asked, mut shop) = (stop.clone(), project.db("shop.db"));
+        let (stop, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI64::new(0)));
+        let (asked, count, mut shop) = (stop.clone(), made.clone(), project.db("shop.db"));
         let thread = std::thread::spawn(move || {
             let mut number = from;
             while !asked.load(Ordering::SeqCst) {
                 trade(&mut shop, number);
                 number += 1;
+                count.fetch_add(1, Ordering::SeqCst);
                 // A shop, not a flood: other connections get their turn at the lock.
                 std::thread::sleep(std::time::Duration::from_millis(2));
             }
             number
         });
-        Trading { stop, thread: Some(thread) }
+        Trading { stop, made, thread: Some(thread) }
+    }
+
+    /// Waits until so many more transactions were made.
+    pub(crate) fn wait_for(&self, more: i64) {
+        let goal = self.made.load(Ordering::SeqCst) + more;
+        crate::project::wait_until("the shop has traded", || {
+            let over = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+            assert!(!over, "the shop broke down");
+            self.made.load(Ordering::SeqCst) >= goal
+        });
     }
 
     /// Stops; returns the number of the next transaction.
