@@ -79,7 +79,7 @@ fn damage(central: &Connection, days: &[Day], seed: u64) -> Result<Vec<Differenc
         };
         let statement = match (kind, place % 3) {
             ("changed", 0) => "UPDATE sale SET quantity = quantity + 1",
-            ("changed", 1) => "UPDATE sale SET unit_price = unit_price + 1, customer = '12345.0'",
+            ("changed", 1) => "UPDATE sale SET unit_price = 4321.0987",
             ("changed", _) => "UPDATE sale SET description = 'SOMETHING ELSE'",
             ("missing", _) => "DELETE FROM sale",
             (_, _) => {

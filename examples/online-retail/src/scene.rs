@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 /// The flow of the steps (a) and (c).
 pub(crate) const LIVE: &str = "sales-live";
 
-/// How long the centre may take to hold what the shops have written.
-const ARRIVE_WITHIN: Duration = Duration::from_secs(30 * 60);
+/// How long nothing may arrive at the centre while rows are missing there.
+const STALLED_AFTER: Duration = Duration::from_secs(60);
 
 const LOOK_EACH: Duration = Duration::from_millis(50);
 
@@ -51,18 +51,21 @@ impl Scene {
     /// Waits while a service moves `rows` rows to the centre.
     ///
     /// # Errors
-    /// The service ends, or the rows do not arrive in time.
+    /// The service ends, or rows stop coming while some are missing.
     pub(crate) fn arrive(&self, service: &mut Running, rows: u64) -> Result<()> {
         let central = self.central()?;
-        let deadline = Instant::now() + ARRIVE_WITHIN;
+        let (mut most, mut since) = (0, Instant::now());
         loop {
             service.must_live()?;
             let there = sales_in(&central)?;
             if there == rows {
                 return Ok(());
             }
-            if Instant::now() > deadline {
-                bail!("only {there} of {rows} rows have arrived");
+            if there > most {
+                (most, since) = (there, Instant::now());
+            }
+            if since.elapsed() > STALLED_AFTER {
+                bail!("{there} of {rows} rows have arrived, and no more come");
             }
             std::thread::sleep(LOOK_EACH);
         }
