@@ -32,6 +32,7 @@ pub struct LaneCapture {
     waiting: VecDeque<Waiting>,
     bounds: Bounds,
     snapshots: HashSet<SnapshotId>,
+    rereads: u32,
 }
 
 impl LaneCapture {
@@ -64,6 +65,7 @@ impl LaneCapture {
             waiting: VecDeque::new(),
             bounds: Bounds::BATCH,
             snapshots: HashSet::new(),
+            rereads: 0,
         };
         capture.resume_snapshots(tables)?;
         Ok(capture)
@@ -95,14 +97,19 @@ impl LaneCapture {
         self.read_upto.as_ref()
     }
 
-    /// Whether everything read is durable and acknowledged.
-    pub fn settled(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// Whether a snapshot that was ordered has chunks left to read.
     pub fn reading_snapshot(&self) -> bool {
         !self.snapshots.is_empty()
+    }
+
+    /// Whether rows that were asked for are not read yet.
+    pub(crate) fn reading(&self) -> bool {
+        self.reading_snapshot() || self.rereads > 0 || self.orders.waits(&self.lane.site)
+    }
+
+    /// Whether something is not done: rows to read, or groups that wait for the disk.
+    pub(crate) fn owes(&self) -> bool {
+        !self.waiting.is_empty() || self.reading()
     }
 
     /// Waits until everything read is durable and acknowledged.
@@ -157,6 +164,9 @@ impl LaneCapture {
             GroupKind::Snapshot(chunk) => Some(chunk.clone()),
             GroupKind::Changes | GroupKind::Repair => None,
         };
+        if body.kind == GroupKind::Repair && body.part.last {
+            self.rereads = self.rereads.saturating_sub(1);
+        }
         if let Some(done) = chunk.as_ref().filter(|chunk| chunk.upto.is_none()) {
             self.snapshots.remove(&done.id);
         }
@@ -213,6 +223,7 @@ impl LaneCapture {
                 self.reader.request(ReadRequest::Snapshot { table, id, after: None })
             }
             CaptureOrder::Keys { table, keys } => {
+                self.rereads += 1;
                 self.reader.request(ReadRequest::Keys { table, keys })
             }
         }

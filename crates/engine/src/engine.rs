@@ -1,10 +1,10 @@
 //! An engine over one project: who its flows are, and which targets it may write.
 
 use crate::assembly::Assembly;
-use crate::orders::Orders;
+use crate::orders::{CaptureOrder, Orders};
 use crate::repairs::Repairs;
 use crate::state::FlowIdentity;
-use change::{FlowId, Generation, HolderId};
+use change::{FlowId, Generation, HolderId, LaneId};
 use connect::{Claim, Error, Result, Target};
 use flow::Flow;
 use std::collections::BTreeMap;
@@ -71,6 +71,24 @@ impl Engine {
             FlowId::mint(random.bits()),
             Generation::mint(random.bits()),
         )
+    }
+
+    /// Orders a snapshot of each stream that has none: a flow that only proves needs the log to know every row.
+    ///
+    /// # Errors
+    /// The state file cannot be written.
+    pub fn order_missing_snapshots(&self, flow: &Flow) -> Result<()> {
+        for site in &flow.sites {
+            let minted = LaneId::mint(self.assembly.environment.random.bits());
+            let lane = self.assembly.state.lane_or(site, minted)?;
+            for table in &flow.tables {
+                if self.assembly.state.stream(lane.id, &table.source)?.snapshot.is_none() {
+                    let table = table.source.clone();
+                    self.orders.place(site, CaptureOrder::Snapshot { table });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Opens a target as the one engine that may write it. The first time, the target is shown a new holder, which

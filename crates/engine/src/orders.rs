@@ -42,6 +42,12 @@ impl Orders {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().all(VecDeque::is_empty)
     }
 
+    /// Whether an order waits for a site.
+    pub(crate) fn waits(&self, site: &str) -> bool {
+        let orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.get(site).is_some_and(|queue| !queue.is_empty())
+    }
+
     /// The next order for a site.
     pub(crate) fn take(&self, site: &str) -> Option<CaptureOrder> {
         let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -83,6 +83,9 @@ impl Service {
             let worker = CaptureWorker::new(engine, &board, stop, share);
             service.spawn(format!("capture-{n}"), move || worker.run())?;
         }
+        for flow in flows.iter().filter(|flow| flow.apply() == Apply::Nothing) {
+            engine.order_missing_snapshots(flow)?;
+        }
         for flow in flows.iter().filter(|flow| flow.apply() == Apply::Events) {
             let worker = ApplyWorker {
                 engine: engine.clone(),

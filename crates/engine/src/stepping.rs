@@ -68,6 +68,9 @@ impl Stepping {
                 Err(e) => return Err(e),
             }
         }
+        if flow.apply() == flow::Apply::Nothing {
+            engine.order_missing_snapshots(flow)?;
+        }
         if flow.apply() == flow::Apply::Events {
             stepping.applier = Some(Applier::open(engine, flow, &identity)?);
         }
@@ -86,7 +89,8 @@ impl Stepping {
             let applied = self.apply(watch, &mut drained)?;
             drained.captured += captured;
             watch.progress("changes applied", drained.applied, None);
-            if captured == 0 && applied == 0 && self.reached(&goals) {
+            // Every capture has passed its goal, or found nothing more; every applier has nothing left.
+            if captured == 0 && applied == 0 {
                 break;
             }
         }
@@ -160,6 +164,9 @@ impl Stepping {
         let mut moved = 0;
         let mut lost = Vec::new();
         for (site, capture) in &mut self.captures {
+            if passed(capture, goals.get(site)) {
+                continue;
+            }
             match step_to_goal(capture, goals.get(site)) {
                 Ok(changes) => moved += changes,
                 Err(e) if e.kind == Kind::Unavailable => lost.push((site.clone(), e)),
@@ -194,16 +201,6 @@ impl Stepping {
                 Err(e) => return Err(e),
             }
         }
-    }
-
-    fn reached(&self, goals: &BTreeMap<String, SourcePosition>) -> bool {
-        self.captures.iter().all(|(site, capture)| {
-            capture.settled()
-                && goals.get(site).is_none_or(|goal| {
-                    let read = capture.read_upto().map_or(0, |position| position.sequence);
-                    read >= goal.sequence
-                })
-        })
     }
 
     /// Steps until the lane's log has passed a source position; returns the durable tail then.
@@ -245,7 +242,14 @@ impl Stepping {
     }
 }
 
-/// Steps a capture until it is idle, or, past its goal, has nothing waiting for the disk.
+/// Whether a capture has nothing to do for a goal: it read past it, all of that is durable, and no snapshot is under
+/// way or ordered. New changes that a busy site keeps making are the next run's.
+fn passed(capture: &LaneCapture, goal: Option<&SourcePosition>) -> bool {
+    let read = capture.read_upto().map_or(0, |position| position.sequence);
+    goal.is_some_and(|goal| read >= goal.sequence && read > 0) && !capture.owes()
+}
+
+/// Steps a capture until it is idle, or has passed its goal.
 fn step_to_goal(capture: &mut LaneCapture, goal: Option<&SourcePosition>) -> Result<u64> {
     let mut moved = 0;
     loop {
@@ -254,8 +258,7 @@ fn step_to_goal(capture: &mut LaneCapture, goal: Option<&SourcePosition>) -> Res
             Step::Idle | Step::Refused => return Ok(moved),
         }
         let read = capture.read_upto().map_or(0, |position| position.sequence);
-        let snapshot_pending = capture.reading_snapshot();
-        if goal.is_some_and(|goal| read > goal.sequence) && !snapshot_pending {
+        if goal.is_some_and(|goal| read >= goal.sequence) && !capture.reading() {
             capture.settle(Duration::from_secs(30))?;
             return Ok(moved);
         }
