@@ -11,6 +11,7 @@ pub mod clock;
 pub mod component;
 pub mod conformance;
 pub mod error;
+pub mod exact;
 pub mod files;
 pub mod log;
 pub mod memory;

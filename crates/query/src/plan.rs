@@ -3,7 +3,7 @@
 //! The invariant: planning happens on a stack of its own that is deep enough for any statement let through.
 
 use crate::classify;
-use crate::columns::{exact_schema, rebuilt};
+use crate::columns::exact_schema;
 use crate::exact::CheckedArithmetic;
 use crate::failure::planning;
 use crate::row::RowProgram;
@@ -11,6 +11,7 @@ use crate::sum::ExactSum;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use change::{ColumnType, TableSchema};
+use connect::exact::rebuilt;
 use connect::{Classified, Error, Result, RowTransform, Shape, SqlPlanner};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::empty::EmptyTable;

@@ -3,13 +3,13 @@
 //! The invariant: a filter sees a row before any expression above it does, as the statement is written.
 
 use crate::classify::bare;
-use crate::columns::{exact_batch, rebuilt};
 use crate::failure::{planning, running};
 use crate::plan::{Planned, as_planned};
 use arrow::array::{Array, AsArray, BooleanArray, BooleanBuilder, RecordBatch};
 use arrow::compute::{filter_record_batch, prep_null_mask_filter};
 use arrow::datatypes::SchemaRef;
 use change::TableSchema;
+use connect::exact::{exact_batch, rebuilt};
 use connect::{Error, Result, RowTransform};
 use datafusion::common::DFSchemaRef;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;

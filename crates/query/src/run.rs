@@ -4,7 +4,6 @@
 //! before [`BatchEngine::run`] returns; a feed that is no longer wanted is told so by its sink.
 
 use crate::classify::scans;
-use crate::columns::exact_batch;
 use crate::failure::{planning, running};
 use crate::plan::{
     BATCH_ROWS, Sql, as_planned, on_deep_stack, planned, register, runtime, table_schema,
@@ -14,6 +13,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use change::TableSchema;
+use connect::exact::exact_batch;
 use connect::{BatchEngine, Error, Feed, Input, Result};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::DataFusionError;

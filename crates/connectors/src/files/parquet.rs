@@ -1,10 +1,11 @@
 //! Parquet: the footer says the columns; values come out in exact types or the file is refused.
 
 use super::content::{hash, open, unreadable};
-use super::exact::{exact_batch, exact_schema};
+use super::exact::exact_schema;
 use super::{BATCH_ROWS, Reading, Stop};
 use arrow::array::RecordBatch;
 use change::TableSchema;
+use connect::exact::exact_batch;
 use connect::{Error, FileOptions, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::fs::File;
