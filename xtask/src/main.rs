@@ -1,5 +1,7 @@
 //! One command for everything: `cargo x NAME`. Each name is one file here; none of them is needed to build the project.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod bench;
 mod check;
 mod ci;
@@ -12,7 +14,7 @@ use anyhow::{Result, bail};
 use std::process::ExitCode;
 
 const HELP: &str = "\
-cargo x check                      format, lints, crate edges, file heads and lengths
+cargo x check [GATE...]            edges (of crates), files (heads and lengths), format, lints
 cargo x test [ARGS]                all tests; names the ignored ones, and fails on them when CI is set
 cargo x ci                         what continuous integration does: .ci/run
 cargo x bench NAME [ARGS]          measures NAME against its anchor, optimised build

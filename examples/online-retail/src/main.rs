@@ -2,6 +2,8 @@
 //!
 //! Uses no crate of the project: what is compared here is compared by other code.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod batch;
 mod countries;
 mod data;
