@@ -15,6 +15,7 @@ mod run;
 mod runs;
 mod service;
 mod sites;
+mod standstill;
 mod status;
 
 use crate::args::{Command, Typed};

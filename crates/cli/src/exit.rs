@@ -1,8 +1,12 @@
 //! Exit codes, and the failures that lead to them. Decided here and nowhere else.
 
 use crate::output::Output;
-use connect::{Error, Kind};
+use connect::{Error, Kind, State};
 use flow::Problem;
+
+/// The way out when a target belongs to another engine; only here is it known what to type.
+const TAKE_OVER: &str =
+    "stop the other engine; if it is gone for good, the same command with --take-over";
 
 /// Done; equal; nothing to change.
 pub(crate) const DONE: u8 = 0;
@@ -56,7 +60,10 @@ impl Failure {
                 list(&problems, output);
                 UNREACHABLE
             }
-            Failure::Edge(error) => {
+            Failure::Edge(mut error) => {
+                if error.state == Some(State::Fenced) {
+                    error.fix = Some(TAKE_OVER.into());
+                }
                 output.error(&error);
                 output.summary(&format!("failed: {error}"), &[]);
                 of(&error)

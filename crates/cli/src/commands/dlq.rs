@@ -129,9 +129,7 @@ fn replay(
         let done = replay_letters(&held.engine, flow, wanted, &note)?;
         json!({ "applied": done.applied, "refused": done.refused, "reason": done.reason })
     };
-    if let Some(what) = answer["what"].as_str() {
-        return Err(connect::Error::unavailable(what).code("E0516").into());
-    }
+    answered(&answer)?;
     let (applied, refused) = (number(&answer, "applied"), number(&answer, "refused"));
     if let Some(reason) = answer["reason"].as_str() {
         output.talk(&format!("refused again: {reason}"));
@@ -140,6 +138,14 @@ fn replay(
         format!("{}: {} applied, {refused} refused again", flow.name, counted(applied, "letter"));
     output.summary(&text, &[("applied", json!(applied)), ("refused", json!(refused))]);
     Ok(if refused > 0 { REJECTED } else { DONE })
+}
+
+/// Fails where the running engine's answer is an error.
+fn answered(answer: &Value) -> Result<(), Failure> {
+    match answer["what"].as_str() {
+        Some(what) => Err(connect::Error::unavailable(what).code("E0516").into()),
+        None => Ok(()),
+    }
 }
 
 fn discard(
@@ -153,9 +159,14 @@ fn discard(
     if let Some(id) = ids.iter().find(|id| !known.iter().any(|letter| letter.id == **id)) {
         return Err(Failure::Usage(format!("no letter {id} of {} waits", flow.name)));
     }
-    let state = State::open(&state_folder(project).join("state.db"))?;
     let note = format!("discarded by {}: {because}", operator());
-    state.settle(ids, LetterStatus::Discarded, &note, SystemClock::default().now())?;
+    if running(project).is_some() {
+        let argument = json!({ "ids": ids, "note": note });
+        answered(&ask_engine(project, "discard-letters", &flow.name, &argument)?)?;
+    } else {
+        let state = State::open(&state_folder(project).join("state.db"))?;
+        state.settle(ids, LetterStatus::Discarded, &note, SystemClock::default().now())?;
+    }
     let text = format!(
         "{}: {} discarded; their changes will not be applied, and the next reconciliation shows them",
         flow.name,

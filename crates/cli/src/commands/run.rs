@@ -99,7 +99,8 @@ fn batch(held: &Held, flow: &Flow, interval: Option<&str>, output: &Output) -> R
     let identity = held.engine.identify(flow)?;
     let watch = watch(output);
     let mut loader = Loader::open(&held.engine, flow, &identity, watch.as_ref())?;
-    let now = instant(held.engine.assembly.environment.clock.now());
+    let micros = held.engine.assembly.environment.clock.now();
+    let now = instant(micros);
     let due = match (interval, &flow.from) {
         (Some(label), flow::From::Files { .. }) => {
             let mut all = loader.all_of_files()?;
@@ -109,11 +110,13 @@ fn batch(held: &Held, flow: &Flow, interval: Option<&str>, output: &Output) -> R
             }
             all
         }
-        (Some(label), flow::From::Tables) => {
-            // Named by hand, so it runs again: the content of tables is whatever they hold now.
-            vec![Interval::of_tables(label, format!("{label} by hand at {now}"))]
+        // By hand it runs each time it is asked for, also twice in a second: the content of tables is whatever they
+        // hold now.
+        (label, flow::From::Tables) => {
+            let label = label.unwrap_or(&now);
+            vec![Interval::of_tables(label, format!("{label} by hand at {micros}"))]
         }
-        (None, _) => loader.due(&now)?,
+        (None, flow::From::Files { .. }) => loader.due(&now)?,
     };
     let mut done = Vec::new();
     for (n, interval) in due.iter().enumerate() {

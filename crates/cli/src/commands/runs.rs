@@ -14,6 +14,9 @@ use serde_json::json;
 pub(crate) fn run(global: &Global, what: Option<&Runs>, output: &Output) -> Result<u8, Failure> {
     let project = project(global, output)?;
     let Some(state) = state_to_read(&project)? else {
+        if let Some(Runs::Show { id }) = what {
+            return Err(Failure::Usage(format!("there is no run {id}: nothing has run yet")));
+        }
         output.summary("no run yet", &[("runs", json!(0))]);
         return Ok(DONE);
     };

@@ -2,14 +2,16 @@
 
 use super::reconcile::prove_in_service;
 use super::run::{mending, tell};
+use super::standstill;
 use crate::assemble::Held;
 use crate::exit::{DONE, Failure};
 use crate::output::Output;
-use crate::report;
+use crate::report::{self, list};
 use crate::time::{counted, instant};
 use connect::Error;
 use engine::{
-    ByService, Engine, Loader, Mending, Request, RunState, Service, Stop, Unwatched, replay_letters,
+    Board, ByService, Engine, LetterStatus, Loader, Mending, Request, RunState, Service, Stop,
+    Unwatched, replay_letters,
 };
 use flow::{Apply, Flow, Schedule};
 use serde_json::{Value, json};
@@ -29,16 +31,22 @@ struct Jobs {
     engine: Engine,
     flows: Arc<Vec<Flow>>,
     busy: Arc<Mutex<BTreeSet<String>>>,
+    board: Board,
 }
 
 pub(crate) fn run(held: &Held, flows: &[Flow], output: &Output) -> Result<u8, Failure> {
     let clock = held.engine.assembly.environment.clock.clone();
     let stop = Stop::default();
     let signalled = watch_signals(&stop)?;
+    standstill::release(&held.engine, flows)?;
     let service = Service::start(&held.engine, flows, &stop)?;
     output.talk(&format!("running {}; stop with ctrl-c", counted(flows.len() as u64, "flow")));
-    let jobs =
-        Jobs { engine: held.engine.clone(), flows: Arc::new(flows.to_vec()), busy: Arc::default() };
+    let jobs = Jobs {
+        engine: held.engine.clone(),
+        flows: Arc::new(flows.to_vec()),
+        busy: Arc::default(),
+        board: service.board().clone(),
+    };
     let (mut observed, mut retained) = (Duration::ZERO, clock.steady());
     while !stop.asked() {
         jobs.take_requests()?;
@@ -117,6 +125,7 @@ impl Jobs {
         let answer = match request.kind.as_str() {
             "reconcile" => prove_in_service(&self.engine, flow, &argument),
             "replay-letters" => self.replay(flow, &argument),
+            "discard-letters" => self.discard(flow, &argument),
             other => json!({ "type": "error", "what": format!("unknown request {other}") }),
         };
         if let Err(e) = self.engine.assembly.state.answer(request.id, &answer.to_string()) {
@@ -128,10 +137,27 @@ impl Jobs {
         let ids: Option<Vec<i64>> =
             argument["ids"].as_array().map(|ids| ids.iter().filter_map(Value::as_i64).collect());
         let note = argument["note"].as_str().unwrap_or("by hand");
-        match replay_letters(&self.engine, flow, ids.as_deref(), note) {
+        let replayed = standstill::during(&self.engine, &self.board, flow, || {
+            replay_letters(&self.engine, flow, ids.as_deref(), note)
+        });
+        match replayed {
             Ok(done) => {
                 json!({ "applied": done.applied, "refused": done.refused, "reason": done.reason })
             }
+            Err(error) => crate::output::error_json(&error),
+        }
+    }
+
+    fn discard(&self, flow: &Flow, argument: &Value) -> Value {
+        let ids: Vec<i64> = list(&argument["ids"]).iter().filter_map(Value::as_i64).collect();
+        let note = argument["note"].as_str().unwrap_or("by hand");
+        let state = &self.engine.assembly.state;
+        let now = self.engine.assembly.environment.clock.now();
+        let settled = standstill::during(&self.engine, &self.board, flow, || {
+            state.settle(&ids, LetterStatus::Discarded, note, now)
+        });
+        match settled {
+            Ok(()) => json!({ "discarded": ids.len() }),
             Err(error) => crate::output::error_json(&error),
         }
     }

@@ -64,8 +64,21 @@ fn a_misspelt_key() {
 
 #[test]
 fn a_wrong_type() {
-    let text = FLOW.replace("table = \"stock\"", "table = 7");
+    let text = FLOW.replace(
+        "[to]",
+        "site_column = 7
+[to]",
+    );
     refuses("E0105", &[("flows/stock.toml", &text)]);
+    refuses(
+        "E0105",
+        &[(
+            "seamount.toml",
+            "name = \"trial\"
+log = { keep = 30 }
+",
+        )],
+    );
 }
 
 #[test]

@@ -232,6 +232,20 @@ fn tables_are_replaced_whole_and_read_at_one_cut() {
 }
 
 #[test]
+fn asked_twice_in_a_second_it_runs_twice() {
+    let project = crate::stock::project("batch", "", 30);
+    let (shop, central) = (project.db("shop.db"), project.db("central.db"));
+    for n in 0..5 {
+        for line in ["run stock --once", "run stock --once --interval tonight"] {
+            shop.execute("update stock set qty = qty + 1", []).unwrap();
+            project.expect(line, 0);
+            assert_same(&shop, "select * from stock", &central, "select * from stock");
+        }
+        assert_eq!(number(&central, "select count(*) from stock"), 30, "round {n}");
+    }
+}
+
+#[test]
 fn a_join_of_two_tables_is_published_as_one() {
     let text = "mode = \"batch\"\n[from]\nsites = \"shop\"\ntables = [\"stock\", \"article\"]\nkey = [\"kind\"]\n\
                 [to]\nsite = \"central\"\ntable = \"by_kind\"\n[transform]\n\

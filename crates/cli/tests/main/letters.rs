@@ -134,18 +134,58 @@ fn given_up_it_is_a_difference_until_something_newer_comes() {
     assert_same(&shop, ALL, &project.db("central.db"), ALL);
 }
 
-#[test]
-fn a_running_engine_replays_them_too() {
+/// The same with an engine that runs: it must not remember a letter that is settled.
+fn goes_on(settle: &str, code: i32) {
     let (project, _) = refused();
     let engine = EngineProcess::start(&project);
-    drop_rule(&project);
-    let ended = project.expect("dlq replay stock --json", 0);
-    assert_eq!(ended.summary()["applied"], 1, "{}", ended.out);
     let (shop, central) = (project.db("shop.db"), project.db("central.db"));
+    let qty = |db: &rusqlite::Connection, sku: &str| {
+        number(db, &format!("select qty from stock where sku = '{sku}'"))
+    };
+    shop.execute("update stock set qty = 61 where sku = 'sku-00008'", []).unwrap();
+    wait_until("the engine is at work", || qty(&central, "sku-00008") == 61);
+    if settle.contains("replay") {
+        drop_rule(&project);
+    }
+    project.expect(settle, code);
+    assert_eq!(project.expect("dlq list stock --json", 0).summary()["letters"], 0);
     shop.execute("update stock set qty = 8 where sku = 'sku-00007'", []).unwrap();
-    wait_until("the next change of the key goes through", || {
-        number(&central, "select qty from stock where sku = 'sku-00007'") == 8
+    wait_until("the next change of the key goes through", || qty(&central, "sku-00007") == 8);
+    let told = project.expect("status --json", 0).objects("flow").remove(0);
+    assert_ne!(told["health"], "PAUSED", "{told}");
+    assert_eq!(engine.terminate().code, 143);
+    project.expect("run stock --once", 0);
+    assert_same(&shop, ALL, &central, ALL);
+    assert_eq!(project.expect("dlq list stock --json", 0).summary()["letters"], 0);
+}
+
+#[test]
+fn a_running_engine_replays_them_and_goes_on() {
+    goes_on("dlq replay stock", 0);
+}
+
+#[test]
+fn a_running_engine_gives_them_up_and_goes_on() {
+    goes_on("dlq discard stock 1 --because counted-again", 0);
+}
+
+#[test]
+fn an_engine_killed_while_it_replays_does_not_stand_still_afterwards() {
+    let (project, _) = refused();
+    let engine = EngineProcess::start(&project);
+    let asking = EngineProcess::start_with(&project, "dlq replay stock");
+    let state = project.db(".seamount/state.db");
+    wait_until("the engine holds the flow, or is done with it", || {
+        number(&state, "select count(*) from observation where subject = 'standstill:stock'") > 0
+    });
+    engine.kill();
+    let ended = asking.end_of_it();
+    assert!(matches!(ended.code, 65 | 75), "{ended:?}");
+    let engine = EngineProcess::start(&project);
+    let (shop, central) = (project.db("shop.db"), project.db("central.db"));
+    shop.execute("update stock set qty = 9 where sku = 'sku-00001'", []).unwrap();
+    wait_until("the flow goes on", || {
+        number(&central, "select qty from stock where sku = 'sku-00001'") == 9
     });
     assert_eq!(engine.terminate().code, 143);
-    assert_same(&shop, ALL, &central, ALL);
 }

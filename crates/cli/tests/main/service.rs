@@ -130,7 +130,7 @@ fn a_burst_that_is_cut_off_by_a_kill_is_applied_once() {
 
 #[test]
 fn a_paused_flow_waits_and_goes_on() {
-    let project = stock::project("event", "", 50);
+    let project = stock::project("event", "", 400);
     let engine = EngineProcess::start(&project);
     wait_until("the snapshot is there", || same(&project));
     project.expect("pause stock", 0);

@@ -98,7 +98,8 @@ fn a_null_in_the_key() {
                       insert into stock values ('a', 1), (null, 2), (null, 3)";
         let project = project(tables, &stock::flow(mode, ""));
         let ended = project.run("run stock --once");
-        assert!(ended.code == 65 || ended.code == 78, "{mode}: {ended:?}");
+        // Nothing but the rows themselves can change that.
+        assert!(matches!(ended.code, 1 | 65), "{mode}: {ended:?}");
         assert!(ended.err.contains("key") && ended.err.contains("= fix:"), "{mode}: {}", ended.err);
         if project.exists("central.db") {
             let central = project.db("central.db");
