@@ -318,6 +318,10 @@ fn replayed(goals: &mut Goals, place: &Place, bodies: &[GroupBody]) -> Result<()
     let log = open_with(&dir.path().join("log"), 0)?;
     append_all(&log, bodies)?;
     prove(&log, bodies)?;
+    let bytes = log.bytes();
+    drop(log);
+    let (log, spent) = spend(|| open_with(&dir.path().join("log"), 0))?;
+    println!("reopen: {:.3} s with {} MiB on disk", spent.wall.as_secs_f64(), bytes >> 20);
     let anchor = dir.path().join("anchor");
     let images = |n: usize| bodies[n % BODIES].batches[0].new_images();
     let mut writer = StreamWriter::try_new(File::create(&anchor)?, &images(0).schema())?;

@@ -63,7 +63,7 @@ pub(crate) fn load(dir: &Path, schemas: &Schemas, leftovers: Leftovers) -> Resul
         let path = path(dir, number);
         let connection = leftovers
             .open(&path)
-            .map_err(|e| unreadable(e, "a file of the log cannot be opened").at(path.display()))?;
+            .map_err(|e| unreadable(&e, "a file of the log cannot be opened").at(path.display()))?;
         let Some(log) = hot::owner(&connection).map_err(|e| e.at(path.display()))? else {
             drop(connection);
             if numbers.last() != Some(&number) {
@@ -82,7 +82,7 @@ pub(crate) fn load(dir: &Path, schemas: &Schemas, leftovers: Leftovers) -> Resul
         if known.log != log {
             return Err(foreign(&path, log, known.log));
         }
-        let failed = |e| unreadable(e, "a file of the log cannot be read").at(path.display());
+        let failed = |e| unreadable(&e, "a file of the log cannot be read").at(path.display());
         learn(&connection, schemas).map_err(failed)?;
         known.marks = hot::marks(&connection).map_err(failed)?;
         let lanes = hot::extents(&connection).map_err(failed)?.into_iter().collect();

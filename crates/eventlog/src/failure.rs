@@ -52,9 +52,9 @@ pub(crate) fn damaged_end(lane: LaneId, offset: Offset, found: &str) -> Error {
 }
 
 /// An error of opening or reading files.
-pub(crate) fn unreadable(error: rusqlite::Error, what: &str) -> Error {
+pub(crate) fn unreadable(error: &rusqlite::Error, what: &str) -> Error {
     let corrupt = matches!(
-        &error,
+        error,
         rusqlite::Error::SqliteFailure(e, _)
             if matches!(e.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     );

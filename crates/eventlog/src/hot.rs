@@ -244,7 +244,7 @@ fn open_as(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
 
 /// The log a file belongs to; `None` where a crash left a file without its first transaction.
 pub(crate) fn owner(connection: &Connection) -> Result<Option<LogId>> {
-    let failed = |e| unreadable(e, "a file of the log cannot be opened");
+    let failed = |e| unreadable(&e, "a file of the log cannot be opened");
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))
         .map_err(failed)?;

@@ -71,7 +71,7 @@ impl EventLog {
         let (file, loaded) = match loaded {
             Some(loaded) => {
                 let path = catalog::path(dir, loaded.catalog.newest());
-                (HotFile::open(&path).map_err(failed_to_open)?, loaded)
+                (HotFile::open(&path).map_err(|e| failed_to_open(&e))?, loaded)
             }
             None => create(dir, &settings)?,
         };
@@ -82,7 +82,7 @@ impl EventLog {
             log: loaded.log,
             clock: settings.clock,
             number: loaded.catalog.newest(),
-            bytes: file.bytes().map_err(failed_to_open)?,
+            bytes: file.bytes().map_err(|e| failed_to_open(&e))?,
             rotate_bytes: settings.rotate_bytes,
             due_at: settings.rotate_bytes,
         };
@@ -209,14 +209,15 @@ fn lock(dir: &Path) -> Result<File> {
     }
 }
 
-fn failed_to_open(error: rusqlite::Error) -> Error {
+fn failed_to_open(error: &rusqlite::Error) -> Error {
     unreadable(error, "the newest file of the log cannot be opened")
 }
 
 fn create(dir: &Path, settings: &Settings) -> Result<(HotFile, Loaded)> {
     let log = LogId::mint((settings.random)());
     let path = catalog::path(dir, 1);
-    let file = HotFile::create(&path, log, 1, settings.clock.now(), &[]).map_err(failed_to_open)?;
+    let file = HotFile::create(&path, log, 1, settings.clock.now(), &[])
+        .map_err(|e| failed_to_open(&e))?;
     rotate::sync(dir).map_err(|e| {
         Error::unavailable("the folder of the log cannot be synced").found(e.to_string())
     })?;

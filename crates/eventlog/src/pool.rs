@@ -32,7 +32,7 @@ impl Pool {
         let connection = match kept {
             Some(connection) => connection,
             None => hot::open_for_reading(path)
-                .map_err(|e| unreadable(e, "a file of the log cannot be opened"))?,
+                .map_err(|e| unreadable(&e, "a file of the log cannot be opened"))?,
         };
         let result = work(&connection);
         let mut idle = self.idle();

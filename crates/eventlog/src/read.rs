@@ -99,7 +99,7 @@ impl Decoder {
                 }
             }
         });
-        let failed = seen.map_err(|e| unreadable_frame(e, lane, next)).and(outcome);
+        let failed = seen.map_err(|e| unreadable_frame(&e, lane, next)).and(outcome);
         match failed {
             Ok(More::Perhaps) if next == after.next() => {
                 Err(Damage::new("the frame is missing").at(lane, next))
@@ -139,14 +139,14 @@ impl Decoder {
             end = found.verify().map(|()| (found.header.upto, found.header.commit_time));
             false
         })
-        .map_err(|e| unreadable_frame(e, lane, offset))?;
+        .map_err(|e| unreadable_frame(&e, lane, offset))?;
         end.map_err(|damage| damage.at(lane, offset))
     }
 }
 
-fn unreadable_frame(error: rusqlite::Error, lane: LaneId, offset: Offset) -> Error {
+fn unreadable_frame(error: &rusqlite::Error, lane: LaneId, offset: Offset) -> Error {
     use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, OutOfMemory};
-    match &error {
+    match error {
         rusqlite::Error::SqliteFailure(e, _)
             if matches!(e.code, CannotOpen | DatabaseBusy | DatabaseLocked | OutOfMemory) =>
         {

@@ -133,7 +133,7 @@ impl LogReader {
 impl View {
     /// Looks at a file that is new or may have grown; says whether it has.
     fn look_at(&mut self, dir: &Path, number: u32, decoder: &Decoder) -> Result<bool> {
-        let failed = |e| unreadable(e, "a file of the log cannot be read");
+        let failed = |e| unreadable(&e, "a file of the log cannot be read");
         let path = catalog::path(dir, number);
         if self.newest.as_ref().is_none_or(|(held, ..)| *held != number) {
             let connection = hot::open_for_reading(&path).map_err(failed)?;

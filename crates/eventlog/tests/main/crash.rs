@@ -23,7 +23,7 @@ fn child_that_appends() {
                 loop {
                     at = log.append(lane(id), group(at.0 + 1, 3)).unwrap();
                     // One lane keeps several groups on their way.
-                    if id == 1 && at.0 % 4 != 0 {
+                    if id == 1 && !at.0.is_multiple_of(4) {
                         continue;
                     }
                     assert!(log.durable(lane(id), at, LONG).unwrap());
