@@ -34,5 +34,7 @@ mod service;
 mod sites_say_no;
 #[path = "main/stock.rs"]
 mod stock;
+#[path = "main/surprises.rs"]
+mod surprises;
 #[path = "main/transactions.rs"]
 mod transactions;

@@ -151,8 +151,9 @@ fn goes_on(settle: &str, code: i32) {
     assert_eq!(project.expect("dlq list stock --json", 0).summary()["letters"], 0);
     shop.execute("update stock set qty = 8 where sku = 'sku-00007'", []).unwrap();
     wait_until("the next change of the key goes through", || qty(&central, "sku-00007") == 8);
-    let told = project.expect("status --json", 0).objects("flow").remove(0);
-    assert_ne!(told["health"], "PAUSED", "{told}");
+    wait_until("it is told to be at work", || {
+        project.expect("status --json", 0).objects("flow").remove(0)["health"] != "PAUSED"
+    });
     assert_eq!(engine.terminate().code, 143);
     project.expect("run stock --once", 0);
     assert_same(&shop, ALL, &central, ALL);
