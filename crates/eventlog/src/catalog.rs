@@ -5,9 +5,11 @@
 
 use crate::failure::unreadable;
 use crate::hot::{self, Extent, Mark};
+use crate::places::Places;
 use crate::schemas::Schemas;
 use change::{LaneId, LogId, Offset};
 use connect::{Error, Result};
+use rusqlite::Connection;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,58 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Entry {
     pub(crate) path: PathBuf,
     pub(crate) lanes: HashMap<LaneId, Extent>,
+    /// Where frames lie, in a file that has no index.
+    pub(crate) places: Option<Places>,
 }
+
+impl Entry {
+    /// A file that has no frame yet.
+    pub(crate) fn empty(path: PathBuf) -> Self {
+        Entry { path, lanes: HashMap::new(), places: Some(Places::default()) }
+    }
+
+    /// What a file says of itself.
+    pub(crate) fn read(path: PathBuf, connection: &Connection) -> rusqlite::Result<Self> {
+        let mut entry = Entry::empty(path);
+        if hot::is_indexed(connection)? {
+            entry.lanes = hot::extents(connection)?.into_iter().collect();
+            entry.places = None;
+        } else {
+            entry.read_on(connection)?;
+        }
+        Ok(entry)
+    }
+
+    /// Takes in what was written since; says whether anything was.
+    pub(crate) fn read_on(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
+        let before = self.places.as_ref().map_or(0, Places::newest);
+        hot::scan(connection, before, &mut |place, lane, offset, commit_time| {
+            self.note(lane, offset, commit_time, place);
+        })?;
+        Ok(self.places.as_ref().map_or(0, Places::newest) > before)
+    }
+
+    /// Notes a frame.
+    pub(crate) fn note(&mut self, lane: LaneId, offset: Offset, commit_time: i64, place: i64) {
+        let extent =
+            self.lanes.entry(lane).or_insert(Extent { first: offset, last: offset, commit_time });
+        extent.first = extent.first.min(offset);
+        if offset >= extent.last {
+            (extent.last, extent.commit_time) = (offset, commit_time);
+        }
+        if let Some(places) = &mut self.places {
+            places.note(lane, offset, place);
+        }
+    }
+
+    /// Rows of a lane's frames, a bounded number; `None` where the file's index knows.
+    pub(crate) fn rows(&self, lane: LaneId, range: (Offset, Offset)) -> Option<Vec<i64>> {
+        self.places.as_ref().map(|places| places.between(lane, range, ROWS))
+    }
+}
+
+/// Rows looked up at a time.
+const ROWS: usize = 1024;
 
 /// All files of a log, by number.
 #[derive(Clone, Debug, Default)]
@@ -85,8 +138,8 @@ pub(crate) fn load(dir: &Path, schemas: &Schemas, leftovers: Leftovers) -> Resul
         let failed = |e| unreadable(&e, "a file of the log cannot be read").at(path.display());
         learn(&connection, schemas).map_err(failed)?;
         known.marks = hot::marks(&connection).map_err(failed)?;
-        let lanes = hot::extents(&connection).map_err(failed)?.into_iter().collect();
-        known.catalog.files.insert(number, Entry { path, lanes });
+        let entry = Entry::read(path.clone(), &connection).map_err(failed)?;
+        known.catalog.files.insert(number, entry);
     }
     Ok(loaded)
 }
@@ -102,7 +155,7 @@ pub(crate) enum Leftovers {
 
 impl Leftovers {
     /// Who removes leftovers must also be able to roll one back, which a reader may not.
-    fn open(self, path: &Path) -> rusqlite::Result<rusqlite::Connection> {
+    fn open(self, path: &Path) -> rusqlite::Result<Connection> {
         match self {
             Leftovers::Keep => hot::open_for_reading(path),
             Leftovers::Remove => hot::open_for_recovery(path),
@@ -111,7 +164,7 @@ impl Leftovers {
 }
 
 /// Takes in a file's schemas.
-pub(crate) fn learn(connection: &rusqlite::Connection, schemas: &Schemas) -> rusqlite::Result<()> {
+pub(crate) fn learn(connection: &Connection, schemas: &Schemas) -> rusqlite::Result<()> {
     hot::schemas(connection)?.into_iter().for_each(|(number, text)| schemas.learn(number, text));
     Ok(())
 }
@@ -229,13 +282,15 @@ impl Catalog {
     }
 
     /// Notes a frame of the newest file.
-    pub(crate) fn note(&mut self, lane: LaneId, offset: Offset, commit_time: i64) {
+    pub(crate) fn note(&mut self, lane: LaneId, offset: Offset, commit_time: i64, place: i64) {
         let mut newest = self.files.last_entry().expect("a log has at least one file");
-        newest
-            .get_mut()
-            .lanes
-            .entry(lane)
-            .and_modify(|extent| (extent.last, extent.commit_time) = (offset, commit_time))
-            .or_insert(Extent { first: offset, last: offset, commit_time });
+        newest.get_mut().note(lane, offset, commit_time, place);
+    }
+
+    /// Files but the newest that still have no index.
+    pub(crate) fn unindexed(&self) -> Vec<(u32, PathBuf)> {
+        let older = self.files.range(..self.newest());
+        let bare = older.filter(|(_, entry)| entry.places.is_some());
+        bare.map(|(number, entry)| (*number, entry.path.clone())).collect()
     }
 }

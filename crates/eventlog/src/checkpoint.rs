@@ -18,7 +18,7 @@ enum Job {
     /// Copy what is there, beside the writer.
     Current(PathBuf),
     /// The file is full: copy everything and close it.
-    Seal(HotFile),
+    Seal(u32, HotFile),
 }
 
 /// The thread's handle, held by the writer.
@@ -52,8 +52,8 @@ impl Checkpointer {
     }
 
     /// Hands over a file that is full.
-    pub(crate) fn seal(&self, file: HotFile) {
-        self.send(Job::Seal(file));
+    pub(crate) fn seal(&self, number: u32, file: HotFile) {
+        self.send(Job::Seal(number, file));
     }
 
     fn send(&self, job: Job) {
@@ -78,7 +78,7 @@ fn work(queue: &Receiver<Job>, busy: &AtomicBool, shared: &Shared) {
         let outcome = match job {
             Job::Current(path) => open_for_recovery(&path)
                 .and_then(|connection| checkpoint(&connection, "PASSIVE").map(|_| ())),
-            Job::Seal(file) => seal(&file),
+            Job::Seal(number, file) => seal(number, &file, shared),
         };
         busy.store(false, Ordering::Release);
         if let Err(error) = outcome
@@ -89,8 +89,20 @@ fn work(queue: &Receiver<Job>, busy: &AtomicBool, shared: &Shared) {
     }
 }
 
-/// A reader in the way leaves the WAL where it is; the file is read through it as before.
-fn seal(file: &HotFile) -> rusqlite::Result<()> {
+/// Gives a full file its index and empties its WAL. What cannot be done now changes nothing for readers: frames are
+/// found by the places in memory, and read through the WAL.
+fn seal(number: u32, file: &HotFile, shared: &Shared) -> rusqlite::Result<()> {
+    match file.index() {
+        Ok(()) => {
+            if let Some(entry) = shared.state().catalog.files.get_mut(&number) {
+                entry.places = None;
+            }
+        }
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
+            return Err(error);
+        }
+        Err(_) => {}
+    }
     file.checkpoint_all()?;
     file.set_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
 }
@@ -100,7 +112,11 @@ pub(crate) fn is_harmless(error: &rusqlite::Error) -> bool {
     let waits = |e: &rusqlite::ffi::Error| {
         matches!(
             e.code,
-            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::CannotOpen
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::CannotOpen
+                // The file was removed while it was being finished.
+                | ErrorCode::ReadOnly
         )
     };
     is_full(error) || matches!(error, rusqlite::Error::SqliteFailure(e, _) if waits(e))

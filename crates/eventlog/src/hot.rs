@@ -20,12 +20,19 @@ const TABLES: &str = "
     CREATE TABLE schema(number INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
     CREATE TABLE lane(lane INTEGER PRIMARY KEY, trimmed INTEGER NOT NULL, newest INTEGER NOT NULL,
         sequence INTEGER, detail TEXT) STRICT;
-    CREATE TABLE frame(lane INTEGER NOT NULL, offset INTEGER NOT NULL, changes INTEGER NOT NULL,
+    CREATE TABLE frame(place INTEGER PRIMARY KEY, lane INTEGER NOT NULL, offset INTEGER NOT NULL, changes INTEGER NOT NULL,
         commit_time INTEGER NOT NULL, kind INTEGER NOT NULL, chunk TEXT, part INTEGER NOT NULL,
         part_last INTEGER NOT NULL, after_sequence INTEGER NOT NULL, after_detail TEXT,
         upto_sequence INTEGER NOT NULL, upto_detail TEXT, raw_bytes INTEGER NOT NULL,
-        checksum INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY(lane, offset))
-        STRICT, WITHOUT ROWID;";
+        checksum INTEGER NOT NULL, body BLOB NOT NULL) STRICT;";
+
+/// Made when a file is full.
+const INDEX: &str = "CREATE INDEX IF NOT EXISTS frame_place ON frame(lane, offset)";
+
+/// A frame's columns, in the order of [`header`].
+const COLUMNS: &str =
+    "lane, offset, changes, commit_time, kind, chunk, part, part_last, after_sequence,
+    after_detail, upto_sequence, upto_detail, raw_bytes, checksum, body";
 
 const LAYOUT: u32 = 1;
 
@@ -56,6 +63,8 @@ pub(crate) struct Extent {
 pub(crate) struct HotFile {
     connection: Connection,
     schemas: HashSet<u32>,
+    /// Row of the newest frame.
+    newest: i64,
 }
 
 impl HotFile {
@@ -67,7 +76,8 @@ impl HotFile {
         created_at: i64,
         marks: &[(LaneId, Mark)],
     ) -> rusqlite::Result<Self> {
-        let mut file = HotFile { connection: Connection::open(path)?, schemas: HashSet::new() };
+        let mut file =
+            HotFile { connection: Connection::open(path)?, schemas: HashSet::new(), newest: 0 };
         file.connection.pragma_update(None, "page_size", 4096)?;
         file.settle()?;
         let transaction = file.connection.transaction()?;
@@ -86,13 +96,16 @@ impl HotFile {
     /// Opens a file that is there.
     pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        let file = HotFile { connection, schemas: HashSet::new() };
+        let file = HotFile { connection, schemas: HashSet::new(), newest: 0 };
         file.settle()?;
         let schemas = {
             let mut select = file.connection.prepare("SELECT number FROM schema")?;
             select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
         };
-        Ok(HotFile { schemas, ..file })
+        let newest =
+            file.connection
+                .query_row("SELECT coalesce(max(place), 0) FROM frame", [], |row| row.get(0))?;
+        Ok(HotFile { schemas, newest, ..file })
     }
 
     fn settle(&self) -> rusqlite::Result<()> {
@@ -107,19 +120,21 @@ impl HotFile {
     }
 
     /// Writes frames and how far lanes are trimmed, in one durable transaction. After an error nothing of it is
-    /// there, as far as SQLite can tell; see `failure` for what may be tried again.
+    /// there, as far as SQLite can tell; see `failure` for what may be tried again. Returns the row of the first frame;
+    /// the others follow it.
     pub(crate) fn write(
         &mut self,
         frames: &[Frame],
         trimmed: &[(LaneId, Offset)],
-    ) -> rusqlite::Result<()> {
+    ) -> rusqlite::Result<i64> {
+        let first = self.newest + 1;
         let transaction = self.connection.transaction()?;
         let mut added = Vec::new();
         {
             let mut insert = transaction.prepare_cached(
-                "INSERT INTO frame VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)",
+                "INSERT INTO frame VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
             )?;
-            for frame in frames {
+            for (place, frame) in (first..).zip(frames) {
                 for schema in &frame.schemas {
                     if !self.schemas.contains(&schema.number) && !added.contains(&schema.number) {
                         transaction.execute(
@@ -129,7 +144,7 @@ impl HotFile {
                         added.push(schema.number);
                     }
                 }
-                insert_frame(&mut insert, frame)?;
+                insert_frame(&mut insert, place, frame)?;
             }
         }
         for (lane, offset) in trimmed {
@@ -141,7 +156,8 @@ impl HotFile {
         }
         transaction.commit()?;
         self.schemas.extend(added);
-        Ok(())
+        self.newest += i64::try_from(frames.len()).expect("frames in memory");
+        Ok(first)
     }
 
     /// Whether no transaction is left open. A failed one that cannot even be rolled back is the end of trust.
@@ -153,6 +169,11 @@ impl HotFile {
     /// and how many of them are in the file.
     pub(crate) fn checkpoint(&self) -> rusqlite::Result<(i64, i64)> {
         checkpoint(&self.connection, "PASSIVE")
+    }
+
+    /// Makes the index by lane and offset.
+    pub(crate) fn index(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch(INDEX)
     }
 
     /// Copies the whole WAL and empties it; waits for readers, for a while.
@@ -186,9 +207,14 @@ pub(crate) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Resul
     })
 }
 
-fn insert_frame(insert: &mut rusqlite::Statement<'_>, frame: &Frame) -> rusqlite::Result<()> {
+fn insert_frame(
+    insert: &mut rusqlite::Statement<'_>,
+    place: i64,
+    frame: &Frame,
+) -> rusqlite::Result<()> {
     let header = &frame.header;
     insert.execute(params![
+        place,
         header.lane.to_i64(),
         header.offset.to_i64(),
         header.changes,
@@ -279,33 +305,49 @@ pub(crate) fn marks(connection: &Connection) -> rusqlite::Result<Vec<(LaneId, Ma
     marks.collect()
 }
 
-/// The ends of every lane in the file: a few look-ups for each, whatever the size of the file.
+/// Whether the file has its index by lane and offset.
+pub(crate) fn is_indexed(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS(SELECT 1 FROM sqlite_master WHERE name = 'frame_place')";
+    connection.query_row(sql, [], |row| row.get(0))
+}
+
+/// The ends of every lane in an indexed file: a few look-ups for each, whatever the size of the file.
 pub(crate) fn extents(connection: &Connection) -> rusqlite::Result<Vec<(LaneId, Extent)>> {
     let mut found = Vec::new();
     let mut next = connection
         .prepare_cached("SELECT lane FROM frame WHERE lane > ?1 ORDER BY lane LIMIT 1")?;
-    let mut lane = -1;
-    while let Some(id) = next.query_row([lane], |row| row.get::<_, i64>(0)).optional()? {
-        lane = id;
-        let id = LaneId::from_i64(id);
-        found.extend(extent(connection, id)?.map(|extent| (id, extent)));
-    }
-    Ok(found)
-}
-
-/// The ends of one lane in the file.
-pub(crate) fn extent(connection: &Connection, lane: LaneId) -> rusqlite::Result<Option<Extent>> {
     let mut first = connection
         .prepare_cached("SELECT offset FROM frame WHERE lane = ?1 ORDER BY offset LIMIT 1")?;
     let mut last = connection.prepare_cached(
         "SELECT offset, commit_time FROM frame WHERE lane = ?1 ORDER BY offset DESC LIMIT 1",
     )?;
-    let first = first.query_row([lane.to_i64()], |row| row.get(0)).optional()?;
-    let Some(first) = first.map(Offset::from_i64) else { return Ok(None) };
-    let extent = last.query_row([lane.to_i64()], |row| {
-        Ok(Extent { first, last: Offset::from_i64(row.get(0)?), commit_time: row.get(1)? })
-    })?;
-    Ok(Some(extent))
+    let mut lane = -1;
+    while let Some(id) = next.query_row([lane], |row| row.get::<_, i64>(0)).optional()? {
+        lane = id;
+        let first = first.query_row([lane], |row| row.get(0)).map(Offset::from_i64)?;
+        let extent = last.query_row([lane], |row| {
+            Ok(Extent { first, last: Offset::from_i64(row.get(0)?), commit_time: row.get(1)? })
+        })?;
+        found.push((LaneId::from_i64(id), extent));
+    }
+    Ok(found)
+}
+
+/// Shows every frame behind a row, as row, lane, offset and commit time. Bodies are not read.
+pub(crate) fn scan(
+    connection: &Connection,
+    behind: i64,
+    see: &mut dyn FnMut(i64, LaneId, Offset, i64),
+) -> rusqlite::Result<()> {
+    let mut select = connection.prepare_cached(
+        "SELECT place, lane, offset, commit_time FROM frame WHERE place > ?1 ORDER BY place",
+    )?;
+    let mut rows = select.query([behind])?;
+    while let Some(row) = rows.next()? {
+        let (lane, offset) = (LaneId::from_i64(row.get(1)?), Offset::from_i64(row.get(2)?));
+        see(row.get(0)?, lane, offset, row.get(3)?);
+    }
+    Ok(())
 }
 
 /// The file's schemas by number.
@@ -315,25 +357,47 @@ pub(crate) fn schemas(connection: &Connection) -> rusqlite::Result<Vec<(u32, Str
     rows.collect()
 }
 
+/// How frames are found.
+pub(crate) enum Find<'a> {
+    /// By the file's index.
+    Indexed,
+    /// At these rows.
+    At(&'a [i64]),
+}
+
 /// Shows frames of a lane behind `after` up to `upto` to `see`, in order, until it answers false.
 pub(crate) fn frames(
     connection: &Connection,
     lane: LaneId,
     (after, upto): (Offset, Offset),
+    find: &Find<'_>,
     see: &mut dyn FnMut(Found<'_>) -> bool,
 ) -> rusqlite::Result<()> {
-    let mut select = connection.prepare_cached(
-        "SELECT * FROM frame WHERE lane = ?1 AND offset > ?2 AND offset <= ?3 ORDER BY offset",
-    )?;
-    let mut rows = select.query(params![lane.to_i64(), after.to_i64(), upto.to_i64()])?;
-    while let Some(row) = rows.next()? {
-        let found = Found {
-            header: header(row)?,
-            checksum: row.get(13)?,
-            body: row.get_ref(14)?.as_blob()?,
-        };
-        if !see(found) {
-            break;
+    let mut show = |row: &Row<'_>| -> rusqlite::Result<bool> {
+        let body = row.get_ref(14)?.as_blob()?;
+        Ok(see(Found { header: header(row)?, checksum: row.get(13)?, body }))
+    };
+    match find {
+        Find::Indexed => {
+            let mut select = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM frame WHERE lane = ?1 AND offset > ?2 AND offset <= ?3 ORDER BY offset"
+            ))?;
+            let mut rows = select.query(params![lane.to_i64(), after.to_i64(), upto.to_i64()])?;
+            while let Some(row) = rows.next()? {
+                if !show(row)? {
+                    break;
+                }
+            }
+        }
+        Find::At(places) => {
+            let mut select = connection
+                .prepare_cached(&format!("SELECT {COLUMNS} FROM frame WHERE place = ?1"))?;
+            for place in *places {
+                match select.query([place])?.next()? {
+                    Some(row) if show(row)? => {}
+                    _ => break,
+                }
+            }
         }
     }
     Ok(())

@@ -21,6 +21,7 @@ mod images;
 mod lock;
 mod log;
 mod opening;
+mod places;
 mod pool;
 mod read;
 mod reader;

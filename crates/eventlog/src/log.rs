@@ -169,7 +169,9 @@ impl EventLog {
         if let Some(cached) = state.cache.first(lane).filter(|first| *first > next) {
             upto = upto.min(Offset(cached.0 - 1));
         }
-        Ok(Some(Run { number, path: entry.path.clone(), after: Offset(next.0 - 1), upto }))
+        let range = (Offset(next.0 - 1), upto);
+        let rows = entry.rows(lane, range);
+        Ok(Some(Run { number, path: entry.path.clone(), range, rows }))
     }
 
     /// An error of reading, in the light of what was let go meanwhile.
@@ -188,8 +190,8 @@ impl EventLog {
 struct Run {
     number: u32,
     path: PathBuf,
-    after: Offset,
-    upto: Offset,
+    range: (Offset, Offset),
+    rows: Option<Vec<i64>>,
 }
 
 fn lock(dir: &Path) -> Result<File> {
@@ -222,7 +224,7 @@ fn create(dir: &Path, settings: &Settings) -> Result<(HotFile, Loaded)> {
         Error::unavailable("the folder of the log cannot be synced").found(e.to_string())
     })?;
     let mut catalog = Catalog::default();
-    catalog.files.insert(1, Entry { path, ..Entry::default() });
+    catalog.files.insert(1, Entry::empty(path));
     Ok((file, Loaded { log, catalog, marks: Vec::new() }))
 }
 
@@ -236,6 +238,11 @@ fn start(
         Error::unavailable("a thread of the log cannot be started").found(e.to_string())
     };
     let checkpointer = Checkpointer::start(shared.clone()).map_err(failed)?;
+    let unfinished = shared.state().catalog.unindexed();
+    for (number, path) in unfinished {
+        let file = HotFile::open(&path).map_err(|e| failed_to_open(&e))?;
+        checkpointer.seal(number, file);
+    }
     let writer = Writer {
         shared,
         pool,
@@ -334,13 +341,14 @@ impl Log for EventLog {
             };
             let (pool, decoder) = (&self.pool, &self.decoder);
             let read = pool.with(run.number, &run.path, |connection| {
-                decoder.run(connection, lane, (run.after, run.upto), &mut budget, &mut out)
+                let rows = run.rows.as_deref();
+                decoder.run(connection, lane, run.range, rows, &mut budget, &mut out)
             });
             match read {
                 Ok(More::Perhaps) => {}
                 Ok(More::No) => return Ok(out),
                 Err(_) if !out.is_empty() => return Ok(out),
-                Err(error) => return Err(self.explain(lane, run.after, error)),
+                Err(error) => return Err(self.explain(lane, run.range.0, error)),
             }
         }
     }

@@ -4,7 +4,7 @@ use crate::catalog::{Catalog, Loaded};
 use crate::pool::Pool;
 use crate::read::Decoder;
 use crate::shared::Lane;
-use change::LaneId;
+use change::{LaneId, Offset};
 use connect::{Kind, Result};
 use std::collections::{HashMap, HashSet};
 
@@ -60,7 +60,11 @@ fn find_end(
     let Some(run) = catalog.run(id).filter(|run| run.last >= lane.durable) else { return Ok(()) };
     (lane.taken, lane.durable, lane.oldest) = (run.last, run.last, run.first);
     let Some((number, entry, _)) = catalog.holding(id, run.last) else { return Ok(()) };
-    match pool.with(number, &entry.path, |connection| decoder.end(connection, id, run.last)) {
+    let rows = entry.rows(id, (Offset(run.last.0 - 1), run.last));
+    let end = pool.with(number, &entry.path, |connection| {
+        decoder.end(connection, id, run.last, rows.as_deref())
+    });
+    match end {
         Ok((position, commit_time)) => {
             lane.position = Some(position);
             lane.commit_time = Some(commit_time);

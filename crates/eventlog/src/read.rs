@@ -5,7 +5,7 @@
 
 use crate::catalog;
 use crate::damage::Damage;
-use crate::hot;
+use crate::hot::{self, Find};
 use crate::schemas::Schemas;
 use crate::squeeze::Squeezer;
 use change::{Group, LaneId, Offset, SourcePosition, TableSchema};
@@ -61,19 +61,22 @@ pub(crate) enum More {
 }
 
 impl Decoder {
-    /// Appends the groups behind `after` up to `upto` that the file holds and the budget allows.
+    /// Appends the groups behind `after` up to `upto` that the file holds and the budget allows. `rows` says where they
+    /// lie, in a file without an index.
     pub(crate) fn run(
         &self,
         connection: &Connection,
         lane: LaneId,
         (after, upto): (Offset, Offset),
+        rows: Option<&[i64]>,
         budget: &mut Budget,
         out: &mut Vec<Arc<Group>>,
     ) -> Result<More> {
         let mut next = after.next();
         let mut outcome = Ok(More::Perhaps);
-        let seen = hot::frames(connection, lane, (after, upto), &mut |found| {
-            if found.header.offset != next {
+        let find = rows.map_or(Find::Indexed, Find::At);
+        let seen = hot::frames(connection, lane, (after, upto), &find, &mut |found| {
+            if found.header.offset != next || found.header.lane != lane {
                 outcome = Err(Damage::new("the frame is missing").at(lane, next));
                 return false;
             }
@@ -132,11 +135,15 @@ impl Decoder {
         connection: &Connection,
         lane: LaneId,
         offset: Offset,
+        rows: Option<&[i64]>,
     ) -> Result<(SourcePosition, i64)> {
         let before = Offset(offset.0.saturating_sub(1));
         let mut end = Err(Damage::new("the frame is missing"));
-        hot::frames(connection, lane, (before, offset), &mut |found| {
-            end = found.verify().map(|()| (found.header.upto, found.header.commit_time));
+        let find = rows.map_or(Find::Indexed, Find::At);
+        hot::frames(connection, lane, (before, offset), &find, &mut |found| {
+            if found.header.offset == offset && found.header.lane == lane {
+                end = found.verify().map(|()| (found.header.upto, found.header.commit_time));
+            }
             false
         })
         .map_err(|e| unreadable_frame(&e, lane, offset))?;

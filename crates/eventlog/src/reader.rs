@@ -108,7 +108,7 @@ impl LogReader {
         budget: &mut Budget,
         out: &mut Vec<Arc<Group>>,
     ) -> Result<More> {
-        let (number, path, upto) = {
+        let (number, path, upto, rows) = {
             let view = self.look()?;
             let (oldest, durable) = view.ends(lane);
             if after.next() < oldest {
@@ -122,10 +122,10 @@ impl LogReader {
                 let missing = crate::damage::Damage::new("no file holds it");
                 return Err(missing.at(lane, after.next()));
             };
-            (number, entry.path.clone(), extent.last)
+            (number, entry.path.clone(), extent.last, entry.rows(lane, (after, extent.last)))
         };
         self.pool.with(number, &path, |connection| {
-            self.decoder.run(connection, lane, (after, upto), budget, out)
+            self.decoder.run(connection, lane, (after, upto), rows.as_deref(), budget, out)
         })
     }
 }
@@ -151,8 +151,12 @@ impl View {
         }
         catalog::learn(connection, &decoder.schemas).map_err(failed)?;
         self.loaded.marks = hot::marks(connection).map_err(failed)?;
-        let lanes = hot::extents(connection).map_err(failed)?.into_iter().collect();
-        self.loaded.catalog.files.insert(number, Entry { path, lanes });
+        let files = &mut self.loaded.catalog.files;
+        let entry = files.entry(number).or_insert_with(|| Entry::empty(path.clone()));
+        match entry.places.is_some() && !hot::is_indexed(connection).map_err(failed)? {
+            true => drop(entry.read_on(connection).map_err(failed)?),
+            false => *entry = Entry::read(path, connection).map_err(failed)?,
+        }
         *seen = version;
         Ok(true)
     }

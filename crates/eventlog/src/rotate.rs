@@ -68,7 +68,7 @@ impl Rotation {
             return None;
         };
         let mut state = shared.state();
-        state.catalog.files.insert(number, Entry { path, ..Entry::default() });
+        state.catalog.files.insert(number, Entry::empty(path));
         for (lane, mark) in &marks {
             if state.trimmed.get(lane) == Some(&mark.trimmed) {
                 state.trimmed.remove(lane);

@@ -123,8 +123,8 @@ impl Writer {
             return Outcome::Durable;
         }
         match self.file.write(&self.frames[..count], &marks) {
-            Ok(()) => {
-                self.settle(count, &marks);
+            Ok(first) => {
+                self.settle(count, first, &marks);
                 Outcome::Durable
             }
             Err(error) if is_full(&error) && self.file.is_settled() => Outcome::Full,
@@ -137,7 +137,7 @@ impl Writer {
     }
 
     /// Shows what is durable now, and wakes those who waited for it.
-    fn settle(&mut self, count: usize, marks: &[(LaneId, Offset)]) {
+    fn settle(&mut self, count: usize, first: i64, marks: &[(LaneId, Offset)]) {
         let bytes: usize = self.frames.drain(..count).map(|f| f.body.len() + ROW_BYTES).sum();
         self.rotation.wrote(bytes as u64);
         self.wal_bytes += bytes as u64;
@@ -148,9 +148,9 @@ impl Writer {
                 state.trimmed.remove(lane);
             }
         }
-        for queued in self.groups.drain(..count) {
+        for (place, queued) in (first..).zip(self.groups.drain(..count)) {
             state.waiting = state.waiting.saturating_sub(queued.weight);
-            show(&mut state, queued);
+            show(&mut state, queued, place);
         }
         if count > 0 {
             state.changes += 1;
@@ -213,9 +213,10 @@ impl Writer {
     }
 
     fn begin_file(&mut self) {
+        let number = self.rotation.number;
         if let Some(next) = self.rotation.begin(&self.shared) {
             let full = std::mem::replace(&mut self.file, next);
-            self.checkpointer.seal(full);
+            self.checkpointer.seal(number, full);
             self.wal_bytes = 0;
             self.copying = Copying::NotYet;
         }
@@ -237,7 +238,7 @@ struct Asked {
     closing: bool,
 }
 
-fn show(state: &mut State, queued: Queued) {
+fn show(state: &mut State, queued: Queued, place: i64) {
     let Queued { group, memory, .. } = queued;
     let lane = state.lanes.get_mut(&group.lane).expect("a group was taken into its lane");
     assert_eq!(lane.durable.next(), group.offset, "groups become durable in order");
@@ -247,7 +248,7 @@ fn show(state: &mut State, queued: Queued) {
     if lane.waiters > 0 {
         lane.moved.notify_all();
     }
-    state.catalog.note(group.lane, group.offset, group.body.commit_time);
+    state.catalog.note(group.lane, group.offset, group.body.commit_time, place);
     state.cache.push(group, memory);
 }
 
