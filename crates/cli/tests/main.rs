@@ -12,6 +12,8 @@ mod batch;
 mod engine_process;
 #[path = "main/first_hour.rs"]
 mod first_hour;
+#[path = "main/hardship.rs"]
+mod hardship;
 #[path = "main/letters.rs"]
 mod letters;
 #[path = "main/modes.rs"]

@@ -309,7 +309,7 @@ impl Applier {
         }) {
             let Applier { assembly, identity, target, lanes, .. } = self;
             let lane = lanes.iter_mut().find(|lane| lane.id == order.lane).expect("matched above");
-            crate::repairs::apply(assembly, identity, target.as_mut(), lane, order)?;
+            crate::repairs::apply(assembly, identity, target.as_mut(), lane, &order)?;
         }
         Ok(())
     }

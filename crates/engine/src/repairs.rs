@@ -72,7 +72,7 @@ pub(crate) fn apply(
     identity: &FlowIdentity,
     target: &mut dyn Target,
     lane: &mut Lane,
-    order: RepairOrder,
+    order: &RepairOrder,
 ) -> Result<()> {
     let path = lane
         .path_to(&order.table)

@@ -126,7 +126,11 @@ impl ExactTotal {
         };
         match values.data_type() {
             DataType::Int64 => {
-                values.as_primitive::<Int64Type>().iter().flatten().for_each(|v| add(i128::from(v)))
+                values
+                    .as_primitive::<Int64Type>()
+                    .iter()
+                    .flatten()
+                    .for_each(|v| add(i128::from(v)));
             }
             DataType::Decimal128(..) => {
                 values.as_primitive::<Decimal128Type>().iter().flatten().for_each(add);

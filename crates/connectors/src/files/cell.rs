@@ -90,7 +90,7 @@ impl Cells {
             Cells::Int64(b) => append!(b, text.parse().ok()),
             Cells::Float64(b) => append!(b, read_float(text)),
             Cells::Decimal(b, precision, scale) => {
-                append!(b, parse_decimal(text, *precision, *scale))
+                append!(b, parse_decimal(text, *precision, *scale));
             }
             Cells::Text(b) => append!(b, Some(text)),
             Cells::Date(b) => append!(b, read_date(text)),

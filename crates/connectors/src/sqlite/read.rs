@@ -167,8 +167,7 @@ pub(super) fn scan_table(
     let mut statement = connection.prepare_cached(&sql).map_err(reading())?;
     filter.bind(&mut statement, 1)?;
     let rows = statement.raw_query();
-    let count = pass_on(rows, shape, &scan.schema, sink);
-    count
+    pass_on(rows, shape, &scan.schema, sink)
 }
 
 fn select(shape: &TableShape, scan: &Scan, filter: &Filter) -> Result<String> {

@@ -125,7 +125,7 @@ fn read_from(mut from: Section<'_>) -> FromSpec {
         "a query's rows would be taken for a table's",
         "name tables in `tables`, and put the statement into [transform] sql",
     );
-    let types = from.section("types").map(read_types).unwrap_or_default();
+    let types = from.section("types").map(|types| read_types(&types)).unwrap_or_default();
     let key = from.texts("key", "[\"store_id\", \"sku\"]");
     let site_column = from.text("site_column", "\"store_id\"");
     from.not_built(
@@ -167,7 +167,7 @@ fn read_sites(from: &mut Section<'_>) -> Vec<At<String>> {
 }
 
 /// Reads `types`: column types of delimited text.
-fn read_types(types: Section<'_>) -> BTreeMap<String, String> {
+fn read_types(types: &Section<'_>) -> BTreeMap<String, String> {
     let mut read = BTreeMap::new();
     let example = "\"decimal(12,4)\"";
     for (column, value) in types.entries() {

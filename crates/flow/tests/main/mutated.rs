@@ -140,9 +140,9 @@ fn a_thousand_damaged_files_are_read_or_refused() {
         let errors = reading.problems.iter().any(Problem::is_error);
         assert_eq!(reading.project.is_some(), !errors, "{:?}", reading.problems);
         if errors {
-            refused += 1
+            refused += 1;
         } else {
-            usable += 1
+            usable += 1;
         }
         std::fs::write(dir.path().join(name), text).unwrap();
     }

@@ -152,6 +152,9 @@ fn sql(statement: &'static str) -> (&'static str, &'static str) {
     ("select store_id, sku, qty from inventory where qty is not null", statement)
 }
 
+/// A code, what is replaced in the flow, and the world that shows it.
+type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, World);
+
 #[test]
 fn a_right_flow_runs_in_all_modes_and_says_what_it_promises() {
     let (problems, report) = check(&project(&[]), &World::right());
@@ -177,7 +180,7 @@ fn every_code_of_the_sites_is_brought_about() {
         "[transform]\nsql = \"select store_id, sku, qty from inventory where qty is not null\"\n",
         "",
     );
-    let cases: Vec<(&str, Vec<(&str, &str)>, World)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("E0401", vec![], World::right().at("oslo", None)),
         ("E0402", vec![(key, "key = [\"store_id\", \"article\"]")], World::right()),
         (

@@ -271,7 +271,7 @@ fn mixed_case_and_quoted_names() {
     assert_eq!(names, columns);
     let got =
         run(&Sql::new(), sql, vec![input("My.Table", &schema, vec![rows.clone()])], &seen.output);
-    assert_eq!(got.unwrap(), [cells.clone()]);
+    assert_eq!(got.unwrap(), std::slice::from_ref(&cells));
     let transform = Sql::new().compile(sql, "My.Table", &schema, &["Id".into()]).unwrap();
     let (_, out) = transform.evaluate(&rows).unwrap();
     assert_eq!(crate::data::cells(&out, transform.output()), [cells]);
