@@ -16,6 +16,8 @@ mod first_hour;
 mod hardship;
 #[path = "main/letters.rs"]
 mod letters;
+#[path = "main/long_service.rs"]
+mod long_service;
 #[path = "main/modes.rs"]
 mod modes;
 #[path = "main/mutated.rs"]

@@ -8,8 +8,8 @@ use crate::time::counted;
 use connect::{Error, Result as EdgeResult, SiteSettings};
 use flow::init::InitFrom;
 use serde_json::json;
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 pub(crate) fn run(global: &Global, what: &Init, output: &Output) -> Result<u8, Failure> {
     let root = &global.directory;
@@ -24,7 +24,7 @@ pub(crate) fn run(global: &Global, what: &Init, output: &Output) -> Result<u8, F
         .ok()
         .and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
         .unwrap_or_else(|| "project".into());
-    let files = flow::init::init(&name, from.as_ref(), what.to.as_deref());
+    let files = apart(flow::init::init(&name, from.as_ref(), what.to.as_deref()));
     if let Some((there, _)) = files.iter().find(|(path, _)| root.join(path).exists()) {
         return Err(Error::invalid(format!("{} is there already", there.display()))
             .effect("nothing was written")
@@ -40,6 +40,24 @@ pub(crate) fn run(global: &Global, what: &Init, output: &Output) -> Result<u8, F
         format!("{} written; next: seamount check --online", counted(files.len() as u64, "file"));
     output.summary(&text, &[("files", json!(files.len()))]);
     Ok(DONE)
+}
+
+/// Tables called `a b` and `a_b` come to one file name; each keeps a file of its own, on file systems that take
+/// capitals for small letters too.
+fn apart(files: Vec<(PathBuf, String)>) -> Vec<(PathBuf, String)> {
+    let mut taken = BTreeSet::new();
+    let mut named = |path: PathBuf| {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let mut free = path.clone();
+        let mut number = 1;
+        while !taken.insert(free.to_string_lossy().to_lowercase()) {
+            number += 1;
+            let stem = stem.as_deref().unwrap_or_default();
+            free = path.with_file_name(format!("{stem}-{number}.toml"));
+        }
+        free
+    };
+    files.into_iter().map(|(path, text)| (named(path), text)).collect()
 }
 
 fn write(path: &Path, text: &str) -> EdgeResult<()> {

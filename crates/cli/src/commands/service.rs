@@ -57,7 +57,10 @@ pub(crate) fn run(held: &Held, flows: &[Flow], output: &Output) -> Result<u8, Fa
         }
         if clock.steady() >= retained + RETAIN_EACH {
             retained = clock.steady();
-            crate::commands::retention::retain(held)?;
+            // A target that is down now only keeps the log longer.
+            if let Err(Failure::Edge(error)) = crate::commands::retention::retain(held) {
+                output.error(&error);
+            }
         }
         clock.sleep(LOOK_EACH);
     }

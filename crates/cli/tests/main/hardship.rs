@@ -230,7 +230,7 @@ fn every_table_gets_its_flow_whatever_its_name() {
         .db("x.db")
         .execute_batch(
             "create table \"a b\" (k integer primary key); create table a_b (k integer primary key);
-             create table \"a?b\" (k integer primary key); create table \"A b\" (k integer primary key);
+             create table \"a?b\" (k integer primary key); create table \"a-b\" (k integer primary key);
              create table \"日本\" (k integer primary key); create table \"..\" (k integer primary key);
              create table \"'\" (k integer primary key); create table log (msg text)",
         )

@@ -24,7 +24,7 @@ pub(crate) fn dump(db: &Connection, table: &str) -> String {
 pub(crate) fn rows(db: &Connection, sql: &str) -> Vec<String> {
     let names: Vec<String> = {
         let statement = db.prepare(sql).unwrap();
-        statement.column_names().map(|name| format!("\"{name}\"")).collect()
+        statement.column_names().map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect()
     };
     let cells: Vec<String> =
         names.iter().map(|name| format!("typeof({name}) || ' ' || quote({name})")).collect();
