@@ -1,7 +1,9 @@
 //! `bench NAME`: the goals of the design, measured beside their anchors. Adding a bench is one module and one line.
 
+mod latency;
 mod log;
 mod measure;
+mod sqlite_capture;
 
 use anyhow::{Result, bail};
 use measure::Goals;
@@ -11,8 +13,15 @@ use std::process::ExitCode;
 /// Name, what it measures, and the function that does it.
 type Bench = (&'static str, &'static str, fn(&mut Goals, &Place) -> Result<()>);
 
-const BENCHES: &[Bench] =
-    &[("log", "G6: the embedded log, appended, shared by writers, replayed", log::run)];
+const BENCHES: &[Bench] = &[
+    ("latency", "G10: one change from a SQLite site to a SQLite target", latency::run),
+    ("log", "G6: the embedded log, appended, shared by writers, replayed", log::run),
+    (
+        "sqlite-capture",
+        "G10: what capture costs a SQLite database, and its drain",
+        sqlite_capture::run,
+    ),
+];
 
 /// Where a bench puts its files: the disk that is measured.
 pub(crate) struct Place {

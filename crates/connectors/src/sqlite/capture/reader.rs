@@ -276,7 +276,7 @@ impl ChangeReader for SqliteReader {
             return Ok(());
         }
         self.acknowledged = place;
-        self.oldest = trim(&self.connection, self.oldest, place, self.shapes.values())?;
+        self.oldest = trim(&self.connection, self.oldest, place, &self.shapes)?;
         Ok(())
     }
 

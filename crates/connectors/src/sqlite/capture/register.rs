@@ -1,7 +1,9 @@
 //! What the capture keeps in the site's own database: who it is, which shapes tables had, and the change table.
 //!
 //! Shapes are numbered and never changed: a change carries the number of the shape it was written under, so it is
-//! read with the columns of its time. Gaps are what could not be captured; while there is one, nothing is delivered.
+//! read with the columns of its time. The change table does without AUTOINCREMENT, which would make every transaction
+//! write one more page: its newest acknowledged row is never deleted, so ids go on behind it, and an id that is given
+//! a second time all the same has another tag. Gaps are what could not be captured; while there is one, nothing is delivered.
 
 use super::super::catalogue::has_table;
 use super::super::error::failed;
@@ -32,16 +34,16 @@ CREATE TABLE _seamount_shape (
     installed INTEGER NOT NULL
 );
 CREATE TABLE _seamount_gap (
-    gap INTEGER PRIMARY KEY,
+    gap INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
     schema_blocked INTEGER NOT NULL,
     reason TEXT NOT NULL
 );
 CREATE TABLE _seamount_change (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    tag INTEGER NOT NULL DEFAULT (random()),
-    shape INTEGER NOT NULL,
-    op INTEGER NOT NULL
+    id INTEGER PRIMARY KEY,
+    tag INTEGER DEFAULT (random()),
+    shape INTEGER,
+    op INTEGER
 );
 INSERT INTO _seamount_change (shape, op) VALUES (0, 0);
 ";

@@ -10,6 +10,7 @@ use super::register::Shape;
 use super::triggers::note_table;
 use connect::{Kind, Result};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Rows that one transaction deletes at most; fewer are not worth one.
@@ -25,14 +26,14 @@ pub(super) fn oldest(connection: &Connection) -> Result<i64> {
 }
 
 /// Deletes changes before `acknowledged` as long as there are enough; returns the oldest that is kept.
-pub(super) fn trim<'s>(
+pub(super) fn trim(
     connection: &Connection,
     mut from: i64,
     acknowledged: Place,
-    shapes: impl Iterator<Item = &'s Arc<Shape>> + Clone,
+    shapes: &HashMap<i64, Arc<Shape>>,
 ) -> Result<i64> {
     while acknowledged.id - from >= TRIM_ROWS {
-        match trim_once(connection, from + TRIM_ROWS, acknowledged, shapes.clone()) {
+        match trim_once(connection, from + TRIM_ROWS, acknowledged, shapes) {
             Ok(()) => from += TRIM_ROWS,
             Err(error) if error.kind == Kind::Unavailable => break,
             Err(error) => return Err(error),
@@ -41,11 +42,11 @@ pub(super) fn trim<'s>(
     Ok(from)
 }
 
-fn trim_once<'s>(
+fn trim_once(
     connection: &Connection,
     before: i64,
     acknowledged: Place,
-    shapes: impl Iterator<Item = &'s Arc<Shape>>,
+    shapes: &HashMap<i64, Arc<Shape>>,
 ) -> Result<()> {
     let trimming = || failed("cannot trim the change table");
     let writing = transaction(connection, TransactionBehavior::Immediate)?;
@@ -58,7 +59,7 @@ fn trim_once<'s>(
         .and_then(|mut s| s.execute(params![acknowledged.id, acknowledged.tag]))
         .map_err(trimming())?;
     // Nobody writes now, so no statement is between its note and its change: every note is superfluous.
-    for shape in shapes.filter(|shape| shape.installed) {
+    for shape in shapes.values().filter(|shape| shape.installed) {
         writing
             .prepare_cached(&format!("DELETE FROM {}", note_table(shape.number)))
             .and_then(|mut s| s.execute([]))
