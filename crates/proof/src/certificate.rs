@@ -285,10 +285,7 @@ pub fn verify_stored<B: AsRef<[u8]>>(chain: &[B]) -> Result<Vec<Certificate>, Ch
 
 fn entry(difference: &Difference, subject: &Subject) -> Result<DifferenceEntry> {
     let schema = subject.path.target().schema.key_schema();
-    let key = change::value::batch(&schema, std::slice::from_ref(&difference.key.0))
-        .map_err(|e| Error::internal("a key does not fit its table").caused_by(e))?;
-    let mut bytes = Vec::new();
-    canonical::Rows::all(&key, &schema).encode(0, &mut bytes);
+    let bytes = crate::fit::key_bytes(&difference.key, &schema)?;
     Ok(DifferenceEntry {
         key: blake3::hash(&bytes).to_hex().to_string(),
         kind: difference.kind.name().into(),

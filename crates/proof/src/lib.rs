@@ -12,6 +12,7 @@
 mod attribute;
 mod certificate;
 mod compare;
+mod fit;
 mod foreign;
 mod history;
 mod images;
@@ -25,6 +26,7 @@ mod settings;
 mod subject;
 mod surroundings;
 mod tally;
+mod target_rows;
 mod touched;
 mod verdict;
 mod walk;

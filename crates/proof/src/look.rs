@@ -9,10 +9,11 @@ use crate::order;
 use crate::rows::{Keep, Rows, SourceRows};
 use crate::subject::{Subject, Writer};
 use crate::surroundings::{Reached, Surroundings};
+use crate::target_rows::TargetReading;
 use crate::touched::{Contained, Touch, Window, durable};
 use crate::verdict::Reason;
 use change::{Key, Offset, SourcePosition};
-use connect::{Cut, KeyRange, Result, Scan};
+use connect::{Cut, KeyRange, Kind, Result, Scan};
 use std::collections::{BTreeSet, HashMap};
 
 /// Which keys to look at, as the source spells them.
@@ -126,7 +127,10 @@ impl Looker<'_> {
         };
         let end = end(wanted, &source.rows, self.prover.settings.chunk_rows);
         let ranges = self.target_ranges(wanted, end.as_ref());
-        let (target, target_rows) = self.read_target(cut.as_mut(), &ranges, keep)?;
+        let (target, target_rows) = match self.read_target(cut.as_mut(), &ranges, keep)? {
+            Ok(read) => read,
+            Err(reason) => return Ok(Look::Unproven(reason)),
+        };
         drop(cut);
         let parked = self.around.parked()?;
         let reader = Reader {
@@ -159,13 +163,19 @@ impl Looker<'_> {
     /// version of what is in it.
     fn behind_foreign_writer(&mut self, wanted: &Wanted<'_>, keep: Keep) -> Result<Look> {
         let end = match wanted {
-            Wanted::Next(after) => self.probe_end(*after)?,
+            Wanted::Next(after) => match self.probe_end(*after)? {
+                Ok(end) => end,
+                Err(reason) => return Ok(Look::Unproven(reason)),
+            },
             Wanted::Ranges(_) => None,
         };
         let ranges = self.target_ranges(wanted, end.as_ref());
         let read_at = self.prover.clock.now();
         let mut cut = self.around.target_cut()?;
-        let (target, target_rows) = self.read_target(cut.as_mut(), &ranges, keep)?;
+        let (target, target_rows) = match self.read_target(cut.as_mut(), &ranges, keep)? {
+            Ok(read) => read,
+            Err(reason) => return Ok(Look::Unproven(reason)),
+        };
         drop(cut);
 
         let piece;
@@ -203,7 +213,7 @@ impl Looker<'_> {
     }
 
     /// The source key at which the next piece ends, read without the rows.
-    fn probe_end(&mut self, after: Option<&Key>) -> Result<Option<Key>> {
+    fn probe_end(&mut self, after: Option<&Key>) -> Result<Result<Option<Key>, Reason>> {
         let schema = self.subject.path.source_schema().key_schema();
         let limit = self.prover.settings.chunk_rows.max(1);
         let scan = Scan {
@@ -219,8 +229,8 @@ impl Looker<'_> {
                 last = Some(Key::read(&batch, &schema, row));
             }
             Ok(())
-        })?;
-        Ok(last.filter(|_| rows >= limit as u64))
+        });
+        Ok(readable(rows)?.map(|rows| last.filter(|_| rows >= limit as u64)))
     }
 
     fn read_source(
@@ -236,18 +246,22 @@ impl Looker<'_> {
         let mut rows = SourceRows::new(path, keep);
         let key = self.prover.key;
         let mut read = |scan: &Scan, rows: &mut SourceRows| {
-            cut.read(scan, &mut |batch| rows.add(path, key, &batch))
+            readable(cut.read(scan, &mut |batch| rows.add(path, key, &batch)))
         };
         match wanted {
             Wanted::Next(after) => {
                 scan.range.after = after.cloned();
                 scan.limit = Some(self.prover.settings.chunk_rows.max(1));
-                read(&scan, &mut rows)?;
+                if let Err(reason) = read(&scan, &mut rows)? {
+                    return Ok(Err(reason));
+                }
             }
             Wanted::Ranges(ranges) => {
                 for range in *ranges {
                     scan.range = range.clone();
-                    read(&scan, &mut rows)?;
+                    if let Err(reason) = read(&scan, &mut rows)? {
+                        return Ok(Err(reason));
+                    }
                 }
             }
         }
@@ -259,17 +273,9 @@ impl Looker<'_> {
         cut: &mut dyn Cut,
         ranges: &[KeyRange],
         keep: Keep,
-    ) -> Result<(Rows, u64)> {
-        let table = self.subject.path.target();
-        let mut rows = Rows::new(table.schema.clone(), keep);
-        let mut read = 0;
-        let mut scan = Scan::all(&table.name, table.schema.as_ref().clone());
-        scan.owner.clone_from(&table.owner);
-        for range in ranges {
-            scan.range = range.clone();
-            read += cut.read(&scan, &mut |batch| rows.add(self.prover.key, &batch))?;
-        }
-        Ok((rows, read))
+    ) -> Result<Result<(Rows, u64), Reason>> {
+        let (table, key) = (self.subject.path.target(), self.prover.key);
+        TargetReading { table, ranges, keep, key }.read(cut)
     }
 
     /// The target's progress in this lane, of the same moment as the rows of the cut.
@@ -321,5 +327,15 @@ fn end(wanted: &Wanted<'_>, rows: &SourceRows, limit: usize) -> Option<Key> {
     match wanted {
         Wanted::Next(_) if rows.read >= limit.max(1) as u64 => rows.last.clone(),
         Wanted::Next(_) | Wanted::Ranges(_) => None,
+    }
+}
+
+/// A cell that the source's reader refuses is a reason: capture stops at such a row too.
+fn readable(read: Result<u64>) -> Result<Result<u64, Reason>> {
+    match read {
+        Err(e) if e.kind == Kind::Refused => {
+            Ok(Err(Reason::CellRefused { of: "source", what: e.to_string() }))
+        }
+        read => read.map(Ok),
     }
 }

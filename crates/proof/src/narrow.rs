@@ -1,11 +1,12 @@
 //! Ranges around single keys, for second looks.
 //!
 //! Readers take ranges, not keys: a key is asked for as the range behind the next smaller key that a look knows.
-//! Such a range holds the key, and whatever was put in between since.
+//! Such a range holds the key, and whatever was put in between since. Ranges of two keys are the same or disjoint.
 
+use crate::fit::is_bound;
 use crate::look::Sight;
 use crate::order;
-use change::Key;
+use change::{Key, TableSchema};
 use connect::KeyRange;
 
 /// The keys that a look knows, in order.
@@ -15,10 +16,12 @@ pub(crate) struct Neighbours<'a> {
 }
 
 impl<'a> Neighbours<'a> {
-    /// The keys of both sides of a look, and those that the log touched meanwhile.
-    pub(crate) fn of(sight: &'a Sight) -> Self {
+    /// The keys of both sides of a look, and those that the log touched meanwhile. Keys that do not fit the
+    /// target's key are left out: no reader takes them as bounds.
+    pub(crate) fn of(sight: &'a Sight, target: &TableSchema) -> Self {
         let mut known: Vec<Key> = sight.source.rows.keys().chain(sight.target.keys()).collect();
         known.extend(sight.touches.values().map(|touch| touch.key.clone()));
+        known.retain(|key| is_bound(key, target));
         known.sort_by(order::compare);
         Neighbours { known, ranges: &sight.ranges }
     }
@@ -35,7 +38,12 @@ impl<'a> Neighbours<'a> {
             (Some(known), _) => Some(known),
             (None, bound) => bound,
         };
-        KeyRange { after, upto: Some(key.clone()) }
+        let upto = match (self.known.get(smaller), looked_at.and_then(|r| r.upto.as_ref())) {
+            (Some(known), Some(bound)) if order::compare(known, bound).is_gt() => Some(bound),
+            (Some(known), _) => Some(known),
+            (None, bound) => bound,
+        };
+        KeyRange { after, upto: upto.cloned() }
     }
 
     /// The ranges of some keys; adjacent ones are joined.
@@ -45,7 +53,10 @@ impl<'a> Neighbours<'a> {
         let mut ranges: Vec<KeyRange> = Vec::new();
         for range in keys.iter().map(|key| self.range(key)) {
             match ranges.last_mut() {
-                Some(last) if last.upto == range.after => last.upto = range.upto,
+                Some(last) if *last == range => {}
+                Some(last) if last.upto.is_some() && last.upto == range.after => {
+                    last.upto = range.upto;
+                }
                 _ => ranges.push(range),
             }
         }

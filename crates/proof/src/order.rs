@@ -3,7 +3,7 @@
 //! Used to place keys that come from the log into ranges. A key that were placed wrongly would only be looked at
 //! once more: what is reported is confirmed by reading.
 
-use change::value::FloatBits;
+use change::value::{FloatBits, decimal_text};
 use change::{Key, Value};
 use connect::KeyRange;
 use std::cmp::Ordering;
@@ -27,6 +27,10 @@ fn compare_cells(a: &Value, b: &Value) -> Ordering {
         (Value::Float(a), Value::Float(b)) => compare_floats(number(*a), number(*b)),
         (Value::Int(a), Value::Float(b)) => compare_int_to_float(*a, number(*b)),
         (Value::Float(a), Value::Int(b)) => compare_int_to_float(*b, number(*a)).reverse(),
+        (Value::Decimal { .. }, Value::Int(_) | Value::Float(_)) => compare_decimal_to_misfit(a, b),
+        (Value::Int(_) | Value::Float(_), Value::Decimal { .. }) => {
+            compare_decimal_to_misfit(b, a).reverse()
+        }
         // One column has one scale.
         (Value::Decimal { unscaled: a, .. }, Value::Decimal { unscaled: b, .. }) => a.cmp(b),
         (Value::Text(a), Value::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
@@ -63,9 +67,43 @@ fn compare_int_to_float(a: i64, b: f64) -> Ordering {
     compare_floats(a as f64, b).then_with(|| i128::from(a).cmp(&(b as i128)))
 }
 
+/// A number that is stored in a column of decimals and is none of them. Where a decimal rounds to it, the decimal
+/// is put nearer to zero: integers that do not fit are all beyond it.
+fn compare_decimal_to_misfit(decimal: &Value, misfit: &Value) -> Ordering {
+    let Value::Decimal { unscaled, scale } = decimal else { return Ordering::Equal };
+    let near = decimal_text(*unscaled, *scale).parse().expect("plain digits are a float");
+    let other = match misfit {
+        Value::Int(i) => *i as f64,
+        Value::Float(bits) => number(*bits),
+        _ => return class(decimal).cmp(&class(misfit)),
+    };
+    compare_floats(near, other).then(if *unscaled < 0 { Ordering::Greater } else { Ordering::Less })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_that_are_no_decimals_stand_among_decimals() {
+        let money = |unscaled| Value::Decimal { unscaled, scale: 4 };
+        let sorted = [
+            Value::Null,
+            Value::Int(-100_000_000),
+            money(-15_000),
+            Value::float(-1.4999999),
+            money(2_139_500),
+            Value::float(213.950_000_000_000_02),
+            money(2_139_501),
+            Value::Int(100_000_000),
+            Value::Text("0".into()),
+        ];
+        for (i, a) in sorted.iter().enumerate() {
+            for (j, b) in sorted.iter().enumerate() {
+                assert_eq!(compare(&Key(vec![a.clone()]), &Key(vec![b.clone()])), i.cmp(&j));
+            }
+        }
+    }
 
     #[test]
     fn keys_stand_as_readers_deliver_them() {

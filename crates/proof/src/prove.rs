@@ -26,7 +26,7 @@ impl Prover<'_> {
     /// Proves a table. What cannot be seen makes it UNPROVEN; only what is broken is an error.
     ///
     /// # Errors
-    /// `Invalid` or `Refused` when a table cannot be read as declared, `Corrupt` when the log cannot be read.
+    /// `Invalid` when a table is not as declared, `Corrupt` when the log cannot be read.
     pub fn prove(&self, subject: &Subject, around: &mut dyn Surroundings) -> Result<TableProof> {
         let mut proving = Proving {
             tally: Tally::new(subject, self.clock.now()),
@@ -109,7 +109,9 @@ impl Proving<'_> {
         if keys.is_empty() {
             return Ok(Ok(()));
         }
-        let ranges = self.source_ranges(&Neighbours::of(sight).ranges(keys));
+        let ranges = self.source_ranges(
+            &Neighbours::of(sight, &self.looker.subject.path.target().schema).ranges(keys),
+        );
         let again = proven!(self.looker.look(&Wanted::Ranges(&ranges), Keep::Rows));
         self.tally.cuts(&again);
         let second = self.compare(&again);
@@ -147,7 +149,7 @@ impl Proving<'_> {
         if comparison.findings.is_empty() {
             return;
         }
-        let neighbours = Neighbours::of(sight);
+        let neighbours = Neighbours::of(sight, &self.looker.subject.path.target().schema);
         for finding in comparison.findings {
             let range = neighbours.range(&finding.key);
             self.unexplained.push((finding, range));
@@ -175,7 +177,9 @@ impl Proving<'_> {
     }
 
     fn confirm_foreign(&mut self, lot: &[(Finding, KeyRange)], max_lag_us: i64) -> Step {
-        let ranges: Vec<KeyRange> = lot.iter().map(|(_, range)| range.clone()).collect();
+        let mut ranges: Vec<KeyRange> = lot.iter().map(|(_, range)| range.clone()).collect();
+        // Keys that cannot bound a range share that of their neighbour.
+        ranges.dedup();
         let ranges = self.source_ranges(&ranges);
         let again = proven!(self.looker.look(&Wanted::Ranges(&ranges), Keep::Rows));
         self.tally.cuts(&again);

@@ -3,8 +3,9 @@
 //! A plan writes nothing. Rows for the target are applied by the applier only if the log has not touched their
 //! key behind `known_at`; keys that capture has missed are read again by the capture, into the lane.
 
+use crate::fit::is_bound;
 use crate::subject::RowPath;
-use crate::verdict::{DifferenceKind, Side, TableProof};
+use crate::verdict::{Difference, DifferenceKind, Side, TableProof};
 use arrow::array::RecordBatch;
 use change::{Key, Offset, Value, value};
 use connect::{Error, Result};
@@ -104,6 +105,9 @@ impl RepairPlan {
                 recapture.push(path.source_key(&difference.key));
                 continue;
             }
+            if !is_in_reach(difference, path) {
+                continue;
+            }
             let (rows, gone) = lots.entry(difference.known_at).or_default();
             match &difference.expected {
                 Some(row) => {
@@ -131,6 +135,15 @@ impl RepairPlan {
         Ok(RepairPlan { lots, recapture, changes: proof.wrong(), systematic })
     }
 
+    /// Differences that no plan mends: rows that should not be there, under a key as no column of the key can hold
+    /// it. Writers delete by typed keys, so such a row must be removed by hand.
+    pub fn out_of_reach<'a>(
+        proof: &'a TableProof,
+        path: &'a RowPath,
+    ) -> impl Iterator<Item = &'a Difference> {
+        proof.differences.iter().filter(|difference| !is_in_reach(difference, path))
+    }
+
     /// Whether there is nothing to mend.
     pub fn is_empty(&self) -> bool {
         self.lots.is_empty() && self.recapture.is_empty()
@@ -154,6 +167,10 @@ impl RepairPlan {
         }
         Ok(())
     }
+}
+
+fn is_in_reach(difference: &Difference, path: &RowPath) -> bool {
+    is_bound(&difference.key, &path.target().schema)
 }
 
 fn misfit(e: value::WrongType) -> Error {

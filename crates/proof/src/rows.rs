@@ -32,7 +32,8 @@ pub(crate) struct Entry {
 pub(crate) struct Rows {
     schema: Arc<TableSchema>,
     keep: Keep,
-    held: Vec<RecordBatch>,
+    /// Batches, each with the schema of its columns.
+    held: Vec<(RecordBatch, Arc<TableSchema>)>,
     pub(crate) entries: HashMap<Vec<u8>, Entry>,
 }
 
@@ -44,8 +45,18 @@ impl Rows {
 
     /// Adds rows in the target's columns.
     pub(crate) fn add(&mut self, key: DigestKey, rows: &RecordBatch) -> Result<()> {
-        let (all, keys) =
-            (canonical::Rows::all(rows, &self.schema), canonical::Rows::keys(rows, &self.schema));
+        let schema = self.schema.clone();
+        self.add_shaped(&schema, key, rows)
+    }
+
+    /// Adds rows in the target's columns, some of which carry their type with them.
+    pub(crate) fn add_shaped(
+        &mut self,
+        schema: &Arc<TableSchema>,
+        key: DigestKey,
+        rows: &RecordBatch,
+    ) -> Result<()> {
+        let (all, keys) = (canonical::Rows::all(rows, schema), canonical::Rows::keys(rows, schema));
         let batch = u32::try_from(self.held.len()).expect("a look holds fewer than 2^32 batches");
         let mut bytes = Vec::new();
         for row in 0..rows.num_rows() {
@@ -61,28 +72,29 @@ impl Rows {
                 row,
             });
         }
-        self.held.push(match self.keep {
+        let kept = match self.keep {
             Keep::Rows => rows.clone(),
-            Keep::Keys => rows.project(self.schema.key()).map_err(|e| {
+            Keep::Keys => rows.project(schema.key()).map_err(|e| {
                 connect::Error::internal("rows lack their key columns").caused_by(e)
             })?,
-        });
+        };
+        self.held.push((kept, schema.clone()));
         Ok(())
     }
 
     /// The key of an entry.
     pub(crate) fn key(&self, entry: &Entry) -> Key {
-        let (batch, row) = (&self.held[entry.batch as usize], entry.row as usize);
+        let ((batch, schema), row) = (&self.held[entry.batch as usize], entry.row as usize);
         match self.keep {
-            Keep::Rows => Key::read(batch, &self.schema, row),
-            Keep::Keys => Key(Value::row(batch, &self.schema.key_schema(), row)),
+            Keep::Rows => Key::read(batch, schema, row),
+            Keep::Keys => Key(Value::row(batch, &schema.key_schema(), row)),
         }
     }
 
     /// The row of an entry, where rows are kept.
     pub(crate) fn row(&self, entry: &Entry) -> Option<Vec<Value>> {
-        let batch = &self.held[entry.batch as usize];
-        (self.keep == Keep::Rows).then(|| Value::row(batch, &self.schema, entry.row as usize))
+        let (batch, schema) = &self.held[entry.batch as usize];
+        (self.keep == Keep::Rows).then(|| Value::row(batch, schema, entry.row as usize))
     }
 
     /// All keys.

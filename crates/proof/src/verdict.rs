@@ -94,6 +94,14 @@ pub enum Reason {
         /// Such keys.
         keys: u64,
     },
+    /// A cell cannot be read: at the source, where capture stops at it too, or at the target, where not even what
+    /// is stored can be told.
+    CellRefused {
+        /// `source` or `target`.
+        of: &'static str,
+        /// Table and column, in the reader's words.
+        what: String,
+    },
     /// A site could not be reached.
     Unavailable(String),
 }
@@ -122,6 +130,7 @@ impl fmt::Display for Reason {
             Reason::ImagesIncomplete { keys } => {
                 write!(f, "the log holds only incomplete images of {keys} keys")
             }
+            Reason::CellRefused { of, what } => write!(f, "the {of} cannot be read: {what}"),
             Reason::Unavailable(what) => f.write_str(what),
         }
     }
@@ -130,7 +139,7 @@ impl fmt::Display for Reason {
 /// One row that is wrong, confirmed at two pairs of cuts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Its key, as the target spells it.
+    /// Its key, as the target spells it; cells that do not fit the key's columns as they are stored.
     pub key: Key,
     /// What is wrong with it.
     pub kind: DifferenceKind,
@@ -138,7 +147,7 @@ pub struct Difference {
     pub side: Side,
     /// The row that should be there, in the target's columns.
     pub expected: Option<Vec<Value>>,
-    /// The row that is there.
+    /// The row that is there. A cell that does not fit its column is shown as it is stored.
     pub found: Option<Vec<Value>>,
     /// Place in the lane at which `expected` is true: the target's progress when it was read.
     pub known_at: Offset,

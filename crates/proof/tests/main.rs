@@ -8,6 +8,10 @@ extern crate seamount_proof as proof;
 mod cases;
 #[path = "main/certificates.rs"]
 mod certificates;
+#[path = "main/damage.rs"]
+mod damage;
+#[path = "main/damaged.rs"]
+mod damaged;
 #[path = "main/faults.rs"]
 mod faults;
 #[path = "main/foreign.rs"]

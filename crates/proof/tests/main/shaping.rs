@@ -1,6 +1,8 @@
 //! A transform for tests, and the same mapping written once more over plain cells, for the oracle.
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, RecordBatch,
+};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
 use change::{ColumnType, TableSchema, Value};
@@ -8,6 +10,8 @@ use connect::memory::sample::shape;
 use connect::{Error, Owner, Result, RowTransform, TargetTable};
 use proof::RowPath;
 use std::sync::Arc;
+
+const MONEY: ColumnType = ColumnType::Decimal { precision: 12, scale: 4 };
 
 /// How rows become target rows in a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub(crate) enum Shaping {
     Filtered,
     /// As they are, with the site's name as first column of the key.
     WithSite,
+    /// The price becomes a decimal.
+    Priced,
 }
 
 pub(crate) fn source_schema() -> Arc<TableSchema> {
@@ -38,6 +44,10 @@ impl Shaping {
         let mut columns: Vec<(&str, ColumnType)> =
             source.columns().iter().map(|c| (c.name.as_str(), c.ty)).collect();
         let (key, owner): (&[&str], _) = match self {
+            Shaping::Priced => {
+                columns[3].1 = MONEY;
+                (&["id"], None)
+            }
             Shaping::Plain | Shaping::Filtered => (&["id"], None),
             Shaping::WithSite => {
                 columns.push(("site", ColumnType::Text));
@@ -51,6 +61,7 @@ impl Shaping {
     pub(crate) fn path(self) -> RowPath {
         let transform: Option<Arc<dyn RowTransform>> = match self {
             Shaping::Filtered => Some(Arc::new(Doubled::default())),
+            Shaping::Priced => Some(Arc::new(Money(self.target_table().schema))),
             _ => None,
         };
         let site = (self == Shaping::WithSite).then(|| ("site".into(), "north".into()));
@@ -62,6 +73,11 @@ impl Shaping {
         let mut row = source.to_vec();
         match self {
             Shaping::Plain => {}
+            Shaping::Priced => {
+                if let Value::Int(price) = source[3] {
+                    row[3] = Value::Decimal { unscaled: i128::from(price) * 100, scale: 4 };
+                }
+            }
             Shaping::WithSite => row.push(Value::Text("north".into())),
             Shaping::Filtered => match (&source[2], &source[3]) {
                 (Value::Int(quantity), _) if *quantity < 0 => return None,
@@ -107,5 +123,27 @@ impl RowTransform for Doubled {
         assert_eq!(keep.null_count(), 0);
         let out = RecordBatch::try_new(self.output.images().clone(), columns).unwrap();
         Ok((keep.clone(), filter_record_batch(&out, &keep).unwrap()))
+    }
+}
+
+/// `select id, name, quantity, price / 100 as price`, exactly.
+pub(crate) struct Money(Arc<TableSchema>);
+
+impl RowTransform for Money {
+    fn output(&self) -> &Arc<TableSchema> {
+        &self.0
+    }
+
+    fn carried(&self) -> &[Option<usize>] {
+        &[Some(0), Some(1), Some(2), None]
+    }
+
+    fn evaluate(&self, rows: &RecordBatch) -> Result<(BooleanArray, RecordBatch)> {
+        let price = rows.column(3).as_primitive::<Int64Type>();
+        let money: Decimal128Array = price.iter().map(|p| p.map(|p| i128::from(p) * 100)).collect();
+        let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
+        columns[3] = Arc::new(money.with_data_type(MONEY.arrow()));
+        let out = RecordBatch::try_new(self.0.images().clone(), columns).unwrap();
+        Ok((std::iter::repeat_n(Some(true), rows.num_rows()).collect(), out))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The oracle replays the edits that were committed, by the shaping's own mapping; it shares nothing with the proof.
 
+use crate::damaged::{Damage, DamagedCut, RefusingCut};
 use crate::shaping::{Shaping, source_schema};
 use change::{
     DigestKey, FlowId, Generation, Group, GroupKind, HolderId, Key, LaneId, LogId, Offset, Op,
@@ -69,6 +70,10 @@ pub(crate) struct World {
     pub(crate) stuck: bool,
     /// Trim the log when the target is cut.
     pub(crate) trim: bool,
+    /// Cells of the target that somebody damaged.
+    pub(crate) damage: Damage,
+    /// The source's reader refuses a cell.
+    pub(crate) source_refuses: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -143,6 +148,8 @@ impl World {
             eager: false,
             stuck: false,
             trim: false,
+            damage: Damage::default(),
+            source_refuses: false,
         };
         world.capture_all();
         world.apply_all();
@@ -342,6 +349,7 @@ impl World {
         transaction.commit(&[progress]).unwrap();
         self.applied = last.offset;
         for (id, row) in &net {
+            self.damage.forget(*id);
             self.older.entry(*id).or_default().extend(row.clone());
         }
         self.advance_truth(last.body.upto.sequence);
@@ -485,6 +493,9 @@ impl Surroundings for World {
             self.commit(vec![edit]);
         }
         self.step();
+        if self.source_refuses {
+            return Ok(Box::new(RefusingCut(cut)));
+        }
         Ok(cut)
     }
 
@@ -493,7 +504,12 @@ impl Surroundings for World {
         if self.trim {
             self.log.trim(lane(), self.applied)?;
         }
-        self.target.cut()
+        let inner = self.target.cut()?;
+        if self.damage.cells.is_empty() {
+            return Ok(inner);
+        }
+        let declared = self.shaping.target_table().schema;
+        Ok(Box::new(DamagedCut { inner, damage: self.damage.clone(), declared }))
     }
 
     fn captured(&mut self, closing: &SourcePosition) -> Result<Reached> {
