@@ -295,8 +295,15 @@ fn shared(goals: &mut Goals, place: &Place) -> Result<()> {
     let dir = place.folder()?;
     let log = open(dir.path())?;
     let one = body(1, 1);
-    let (many, alone) =
-        alternate(|| writers(&log, 1..WRITERS + 1, &one), || writers(&log, 0..1, &one))?;
+    let mut cpu = Vec::new();
+    let (many, alone) = alternate(
+        || {
+            let (rate, spent) = spend(|| writers(&log, 1..WRITERS + 1, &one))?;
+            cpu.push(spent.cpu.as_secs_f64() * 1e6 / (rate * spent.wall.as_secs_f64()));
+            Ok(rate)
+        },
+        || writers(&log, 0..1, &one),
+    )?;
     let all = Bounds { changes: usize::MAX, bytes: usize::MAX };
     for status in log.lanes() {
         let read = log.read(status.lane, Offset::START, all)?;
@@ -305,7 +312,8 @@ fn shared(goals: &mut Goals, place: &Place) -> Result<()> {
     }
     let (many, alone) = (median(&many), median(&alone));
     println!(
-        "writers: {WRITERS} together {many:.0} appends/s; anchor (one writer) {alone:.0} appends/s"
+        "writers: {WRITERS} together {many:.0} appends/s, {:.1} us CPU/append; anchor (one writer) {alone:.0} appends/s",
+        median(&cpu)
     );
     let ratio = many / alone;
     let figure = format!("{ratio:.0}x one writer");

@@ -253,6 +253,8 @@ fn start(
         groups: Vec::new(),
         wal_bytes: 0,
         copying: Copying::NotYet,
+        woken: 0,
+        took: Duration::ZERO,
     };
     std::thread::Builder::new().name("log-writer".into()).spawn(|| writer.run()).map_err(failed)
 }
@@ -290,7 +292,8 @@ impl Log for EventLog {
         let group = Arc::new(Group { lane, offset, body });
         state.groups.push(Queued { group, memory, weight });
         state.waiting += weight;
-        if std::mem::take(&mut state.idle) {
+        if state.idle.is_some_and(|wanted| state.frames.len() >= wanted) {
+            state.idle = None;
             drop(state);
             self.shared.work.notify_one();
         }

@@ -88,8 +88,8 @@ pub(crate) struct State {
     /// Why nothing is taken any more.
     pub(crate) dead: Option<String>,
     pub(crate) closing: bool,
-    /// Whether the writer sleeps and must be woken.
-    pub(crate) idle: bool,
+    /// Whether the writer sleeps and must be woken once so many frames wait.
+    pub(crate) idle: Option<usize>,
     pub(crate) catalog: Catalog,
     pub(crate) cache: Cache,
     /// Grows with every commit that held a group.
@@ -112,7 +112,7 @@ impl State {
             space: Space::Enough,
             dead: None,
             closing: false,
-            idle: false,
+            idle: None,
             catalog,
             cache: Cache::new(cache_bytes),
             changes: 0,

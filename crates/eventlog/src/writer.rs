@@ -11,7 +11,7 @@ use crate::pool::Pool;
 use crate::rotate::Rotation;
 use crate::shared::{Queued, Shared, Space, State, wait, wait_for};
 use change::{LaneId, Offset};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a full disk is left alone before it is tried again.
@@ -19,6 +19,12 @@ const RETRY: Duration = Duration::from_millis(250);
 
 /// A WAL of this size is copied into its file.
 const WAL_BYTES: u64 = 16 << 20;
+
+/// So many writers, woken together, are waited for.
+const CROWD: usize = 16;
+
+/// A commit that took longer than this says nothing about the next.
+const MOST_TAKEN: Duration = Duration::from_millis(20);
 
 /// Bytes that a frame takes beside its body, roughly.
 const ROW_BYTES: usize = 128;
@@ -34,6 +40,9 @@ pub(crate) struct Writer {
     pub(crate) groups: Vec<Queued>,
     pub(crate) wal_bytes: u64,
     pub(crate) copying: Copying,
+    /// Lanes woken by the last commit, and how long it took.
+    pub(crate) woken: usize,
+    pub(crate) took: Duration,
 }
 
 /// What came of an attempt to write.
@@ -86,7 +95,7 @@ impl Writer {
         let shared = self.shared.clone();
         let mut state = shared.state();
         if self.frames.is_empty() || space == Space::Full {
-            state.idle = true;
+            state.idle = Some(1);
             let sleeps = |s: &mut State| match space {
                 Space::Enough => !s.has_work() && s.dead.is_none(),
                 Space::Full => s.trims.0 == s.trims.1 && !s.closing && s.dead.is_none(),
@@ -95,7 +104,8 @@ impl Writer {
                 Space::Enough => wait(&shared.work, state, sleeps),
                 Space::Full => wait_for(&shared.work, state, RETRY, sleeps),
             };
-            state.idle = false;
+            state = self.company(state);
+            state.idle = None;
         }
         self.frames.append(&mut state.frames);
         self.groups.append(&mut state.groups);
@@ -104,6 +114,24 @@ impl Writer {
             self.file.limit(pages).expect("a limit for tests");
         }
         Asked { trims: state.trims.0, closing: state.closing }
+    }
+
+    /// Waits a moment for those who were woken together: whoever comes first would otherwise have a sync alone, and
+    /// all others the next one. A few writers are not waited for.
+    fn company<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let wanted = self.woken - self.woken / 8;
+        if self.woken < CROWD || state.frames.len() >= wanted {
+            return state;
+        }
+        state.idle = Some(wanted);
+        let alone = |s: &mut State| {
+            s.frames.len() < wanted && s.trims.0 == s.trims.1 && !s.closing && s.dead.is_none()
+        };
+        let work = &self.shared.work;
+        match work.wait_timeout_while(state, self.took.min(MOST_TAKEN) / 2, alone) {
+            Ok((state, _)) => state,
+            Err(poisoned) => poisoned.into_inner().0,
+        }
     }
 
     /// Writes what is in hand; a single frame where the disk was full a moment ago.
@@ -122,7 +150,10 @@ impl Writer {
         if count == 0 && marks.is_empty() {
             return Outcome::Durable;
         }
-        match self.file.write(&self.frames[..count], &marks) {
+        let started = self.rotation.clock.steady();
+        let written = self.file.write(&self.frames[..count], &marks);
+        self.took = self.rotation.clock.steady().saturating_sub(started);
+        match written {
             Ok(first) => {
                 self.settle(count, first, &marks);
                 Outcome::Durable
@@ -148,13 +179,17 @@ impl Writer {
                 state.trimmed.remove(lane);
             }
         }
+        let mut wake = Vec::new();
         for (place, queued) in (first..).zip(self.groups.drain(..count)) {
             state.waiting = state.waiting.saturating_sub(queued.weight);
-            show(&mut state, queued, place);
+            show(&mut state, queued, place, &mut wake);
         }
+        self.woken = wake.len();
         if count > 0 {
             state.changes += 1;
             drop(state);
+            // Outside the lock, or those who wake would at once wait for it.
+            wake.iter().for_each(|moved| moved.notify_all());
             self.shared.room.notify_all();
             self.shared.news.notify_all();
         }
@@ -238,15 +273,15 @@ struct Asked {
     closing: bool,
 }
 
-fn show(state: &mut State, queued: Queued, place: i64) {
+fn show(state: &mut State, queued: Queued, place: i64, wake: &mut Vec<Arc<Condvar>>) {
     let Queued { group, memory, .. } = queued;
     let lane = state.lanes.get_mut(&group.lane).expect("a group was taken into its lane");
     assert_eq!(lane.durable.next(), group.offset, "groups become durable in order");
     lane.durable = group.offset;
     lane.position = Some(group.body.upto.clone());
     lane.commit_time = Some(group.body.commit_time);
-    if lane.waiters > 0 {
-        lane.moved.notify_all();
+    if lane.waiters > 0 && wake.last().is_none_or(|last| !Arc::ptr_eq(last, &lane.moved)) {
+        wake.push(lane.moved.clone());
     }
     state.catalog.note(group.lane, group.offset, group.body.commit_time, place);
     state.cache.push(group, memory);
