@@ -5,7 +5,7 @@
 //! same row committed durably to both files by hand: what no mover can be faster than.
 
 use crate::Place;
-use crate::measure::{Goals, Reached, percentile, peak_rss_mib};
+use crate::measure::{Goals, Reached, peak_rss_mib, percentile};
 use anyhow::{Context, Result, ensure};
 use change::{DigestKey, TableSchema};
 use connect::{
@@ -109,7 +109,10 @@ fn moved(folder: &Path) -> Result<Vec<f64>> {
     source.execute("insert into item values (-1, 'first', 0)", [])?;
     for (path, text) in [
         ("seamount.toml", "name = \"bench\"\n"),
-        ("sites.toml", "[shop]\nurl = \"sqlite:shop.db\"\n[central]\nurl = \"sqlite:central.db\"\n"),
+        (
+            "sites.toml",
+            "[shop]\nurl = \"sqlite:shop.db\"\n[central]\nurl = \"sqlite:central.db\"\n",
+        ),
         (
             "flows/items.toml",
             "mode = \"event\"\n[from]\nsites = \"shop\"\ntable = \"item\"\n[to]\nsite = \"central\"\n",

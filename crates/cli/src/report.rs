@@ -142,6 +142,10 @@ pub(crate) fn summary(answer: &Value) -> String {
     if dropped > 0 {
         text.push_str(&format!(", {} left alone (something newer came)", count(dropped)));
     }
+    let behind: u64 = list(&answer["tables"]).iter().map(|t| number(t, "rows_behind")).sum();
+    if behind > 0 {
+        text.push_str(&format!(", {} behind within max_lag", counted(behind, "row")));
+    }
     let longest = list(&answer["tables"]).iter().map(|t| number(t, "longest_cut_us")).max();
     if let Some(longest) = longest {
         text.push_str(&format!("; longest cut {}", span(longest)));

@@ -2,8 +2,8 @@
 
 use crate::sqlite_site::{Engine, Place, article, failure, publication, stock, stored, upsert};
 use change::{Column, ColumnType, HolderId, Key, RunId, TableSchema, Value};
-use connect::conformance::target::{TargetHarness, all, checks};
 use connect::conformance::Arranged;
+use connect::conformance::target::{TargetHarness, all, checks};
 use connect::memory::sample::{keys, rows, shape, target_table, text};
 use connect::read::{KeyRange, Readable};
 use connect::target::{Claim, Load, Published, RowWork, Target, TargetTable};
