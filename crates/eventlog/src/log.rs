@@ -265,13 +265,6 @@ impl Log for EventLog {
     }
 
     fn append(&self, lane: LaneId, body: GroupBody) -> Result<Offset> {
-        {
-            let state = self.shared.state();
-            state.alive()?;
-            if state.space == Space::Full {
-                return Err(disk_full());
-            }
-        }
         let encoded = Encoded::new(&body, &self.decoder.schemas, &self.decoder.squeezer);
         let memory = body.memory();
         let weight = memory + encoded.len();
