@@ -8,8 +8,10 @@ use connect::{Clock, Connectors, Error, SystemClock};
 use engine::{Assembly, Engine, Environment, Random, State, SystemRandom, TakeOver};
 use eventlog::{EventLog, LockHolder, StateLock};
 use flow::{Context, Project};
+use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// All connectors of this binary.
 pub(crate) fn connectors() -> Connectors {
@@ -42,7 +44,22 @@ pub(crate) fn running(project: &Project) -> Option<LockHolder> {
 
 /// The state of a project for reading; `None` when nothing ever ran.
 pub(crate) fn state_to_read(project: &Project) -> Result<Option<State>, Failure> {
-    Ok(State::open_read_only(&state_folder(project).join("state.db"))?)
+    let path = state_folder(project).join("state.db");
+    if being_laid_out(&path) {
+        return Ok(None);
+    }
+    Ok(State::open_read_only(&path)?)
+}
+
+/// Whether an engine that starts for the first time has made the file and not all of its tables yet. Whatever else is
+/// wrong with the file, its reader says better.
+fn being_laid_out(path: &Path) -> bool {
+    let version =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|db| {
+            db.busy_timeout(Duration::from_secs(5))?;
+            db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+        });
+    version.is_ok_and(|version| version == 0)
 }
 
 /// An engine that holds the project's lock.

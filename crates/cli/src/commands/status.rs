@@ -243,8 +243,8 @@ fn tell_events(known: &Known, output: &Output) {
         .map(|(site, lag)| format!("worst lag {} ({site})", span(lag)))
         .unwrap_or_else(|| "no lag".into());
     output.line(&format!(
-        "  events   {} sites, {behind} behind   {worst}, limit {}",
-        status.lanes.len(),
+        "  events   {}, {behind} behind   {worst}, limit {}",
+        counted(status.lanes.len() as u64, "site"),
         span(u64::try_from(known.flow.events.max_lag.as_micros()).unwrap_or(u64::MAX))
     ));
     output.line(&format!(
