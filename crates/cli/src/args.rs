@@ -81,6 +81,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Letters,
     },
+    /// A new snapshot of everything a flow moves: the way out of a lost position, a changed history, a changed shape.
+    Resync {
+        /// The flow.
+        flow: String,
+    },
     /// History again, into a table of its own.
     Replay(Replay),
     /// Pauses a flow: nothing is applied, changes wait in the log.

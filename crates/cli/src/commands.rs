@@ -10,6 +10,7 @@ mod pause;
 mod plan;
 mod reconcile;
 mod replay;
+mod resync;
 mod retention;
 mod run;
 mod runs;
@@ -39,6 +40,7 @@ pub(crate) fn run(typed: &Typed, output: &Output) -> Result<u8, Failure> {
         Command::Reconcile(what) => reconcile::run(global, what, output),
         Command::Certificate { what } => certificate::run(global, what, output),
         Command::Dlq { what } => dlq::run(global, what, output),
+        Command::Resync { flow } => resync::run(global, flow, output),
         Command::Replay(what) => replay::run(global, what, output),
         Command::Pause { flow } => pause::run(global, flow, pause::Wanted::Paused, output),
         Command::Resume { flow } => pause::run(global, flow, pause::Wanted::Live, output),

@@ -49,9 +49,13 @@ impl LaneCapture {
         let minted = LaneId::mint(assembly.environment.random.bits());
         let lane = assembly.state.lane_or(&site.name, minted)?;
         let tail = assembly.log.tail(lane.id)?;
-        let resume = match (&lane.history, tail.position.clone()) {
-            (Some(history), Some(position)) => Resume::After { history: history.clone(), position },
-            _ => Resume::Fresh,
+        // Positions of another history mean nothing in a fresh one.
+        let (resume, read_upto) = match (&lane.history, tail.position) {
+            (Some(history), Some(position)) => {
+                let read_upto = Some(position.clone());
+                (Resume::After { history: history.clone(), position }, read_upto)
+            }
+            _ => (Resume::Fresh, None),
         };
         let mut source = assembly.connectors.of(&site.settings)?.source(&site.settings)?;
         let reader = source.capture(tables, &resume).map_err(|e| e.at(&site.name))?;
@@ -61,7 +65,7 @@ impl LaneCapture {
             orders: orders.clone(),
             lane,
             reader,
-            read_upto: tail.position,
+            read_upto,
             waiting: VecDeque::new(),
             bounds: Bounds::BATCH,
             snapshots: HashSet::new(),

@@ -159,7 +159,7 @@ impl Lane {
         Err(Error::corrupt(format!("the target is ahead of the log for site {}", self.site.name))
             .found(found)
             .effect("nothing is applied: offsets of this log would be taken for others")
-            .fix("restore the newer .seamount folder, or start over with a new snapshot: seamount resync")
+            .fix("restore the newer .seamount folder, or start over with a new snapshot: seamount resync FLOW")
             .state(Named::LogBehindTarget)
             .code("E0504"))
     }
@@ -264,7 +264,7 @@ impl Lane {
         Err(Error::invalid(format!("table {} at {} changed shape", table.source, self.site.name))
             .found(problem)
             .effect("its changes wait in the log; nothing of them is lost or applied")
-            .fix("undo the change at the source, or adapt the flow's transform or table name")
+            .fix("undo the change at the source, or take the new shape with a new snapshot: seamount resync FLOW")
             .state(Named::SchemaBlocked)
             .code("E0505"))
     }

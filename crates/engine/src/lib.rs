@@ -21,6 +21,7 @@ mod path;
 mod reconcile;
 mod repairs;
 mod replay;
+mod resync;
 mod retry;
 mod service;
 mod state;
@@ -45,6 +46,7 @@ pub use path::{Passed, TablePath};
 pub use reconcile::{Mending, Motion, Reconciliation, reconcile};
 pub use repairs::{RepairOrder, RepairOutcome, Repairs};
 pub use replay::{ReplayRequest, replay};
+pub use resync::resync;
 pub use retry::{Backoff, Decision};
 pub use service::{Service, Stop};
 pub use state::{

@@ -299,11 +299,12 @@ impl ApplyWorker {
             self.stand(standing, Some(Trouble::of(&error)));
             match decision {
                 Decision::Again(wait) => self.pause(wait),
-                Decision::Stop => return,
-                Decision::StopEngine => {
+                // A site that is damaged stops its own flow; a log that is damaged stops everything.
+                Decision::StopEngine if error.state == Some(connect::State::LogCorrupt) => {
                     self.stop.fail(error);
                     return;
                 }
+                Decision::Stop | Decision::StopEngine => return,
             }
         }
     }

@@ -82,7 +82,6 @@ fn a_pause_outlives_a_restart() {
 }
 
 #[test]
-#[ignore = "an applier that meets a damaged site file still stops the whole engine"]
 fn a_broken_flow_does_not_stop_its_neighbour() {
     let project = stock::project("event", "", 50);
     project.expect("run stock --once", 0);

@@ -55,6 +55,20 @@ impl State {
         Ok(self.flow(name)?.expect("a flow just stored is there"))
     }
 
+    /// Gives a flow a new generation under the same definition: it takes a new snapshot.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn renew(&self, flow: FlowId, generation: Generation) -> Result<()> {
+        self.db()
+            .execute(
+                "update flow set generation = ?2 where id = ?1",
+                params![flow.to_i64(), generation.to_i64()],
+            )
+            .map_err(failed("state.db cannot be written"))?;
+        Ok(())
+    }
+
     /// Pauses or resumes a flow.
     ///
     /// # Errors

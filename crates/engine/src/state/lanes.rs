@@ -91,7 +91,7 @@ impl State {
             ))
             .found("both databases carry the same capture identity: one is a copy of the other")
             .effect("nothing is captured from the copy, so that no change is counted twice")
-            .fix("seamount resync after removing the copied capture tables, or point one site elsewhere")
+            .fix("seamount resync FLOW gives the copy an identity of its own; or point one site elsewhere")
             .state(connect::State::HistoryChanged)
             .code("E0503"));
         }
@@ -100,6 +100,20 @@ impl State {
             params![lane.id.to_i64(), history.system, history.identity],
         )
         .map_err(failed("state.db cannot be written"))?;
+        Ok(())
+    }
+
+    /// Forgets the history of a lane, so that its capture begins afresh.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn forget_history(&self, lane: LaneId) -> Result<()> {
+        self.db()
+            .execute(
+                "update lane set system = null, identity = null where id = ?1",
+                [lane.to_i64()],
+            )
+            .map_err(failed("state.db cannot be written"))?;
         Ok(())
     }
 

@@ -128,6 +128,42 @@ fn a_source_that_is_set_back_is_noticed() {
 }
 
 #[test]
+fn a_resync_heals_a_source_that_was_set_back() {
+    let world = world();
+    let shop = &world.sources["shop"];
+    shop.commit(&[Edit::insert("item", item(1, "a"))]).unwrap();
+    drain(&world, "items").unwrap();
+    let backup = shop.backup();
+    shop.commit(&[Edit::insert("item", item(2, "b"))]).unwrap();
+    drain(&world, "items").unwrap();
+    shop.restore(&backup);
+    shop.commit(&[Edit::insert("item", item(3, "c"))]).unwrap();
+    drain(&world, "items").unwrap_err();
+    let engine = world.engine();
+    let flow = engine.flow("items").unwrap().clone();
+    engine::resync(&engine, &flow, &Unwatched).unwrap();
+    assert_eq!(world.target.rows("item").unwrap(), vec![item(1, "a"), item(3, "c")]);
+    shop.commit(&[Edit::insert("item", item(4, "d"))]).unwrap();
+    drop(engine);
+    drain(&world, "items").unwrap();
+    assert_eq!(world.target.rows("item").unwrap().len(), 3, "and it goes on from there");
+}
+
+#[test]
+fn a_resync_takes_the_new_shape_of_a_table() {
+    let world = world();
+    let shop = &world.sources["shop"];
+    shop.commit(&[Edit::insert("item", item(1, "a"))]).unwrap();
+    drain(&world, "items").unwrap();
+    shop.define("item", &shape(&[("id", ColumnType::Int64)], &["id"]));
+    drain(&world, "items").unwrap_err();
+    let engine = world.engine();
+    let flow = engine.flow("items").unwrap().clone();
+    engine::resync(&engine, &flow, &Unwatched).unwrap();
+    assert_eq!(world.target.rows("item").unwrap().len(), 1);
+}
+
+#[test]
 fn a_truncate_empties_only_the_site_it_happened_at() {
     let shape = shape(&[("id", ColumnType::Int64), ("name", ColumnType::Text)], &["id"]);
     let flow = event_flow("items", &["north", "south"], &["item"]);

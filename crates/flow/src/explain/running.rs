@@ -37,7 +37,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         code: "E0505",
         title: "SCHEMA_BLOCKED: the table changed shape",
         text: "A column was removed, changed its type, or is new under new_columns = \"stop\". Changes wait in the log and\n\
-               none is lost. Undo the change at the source, or adapt the target and the flow; then `seamount resume`.",
+               none is lost. Undo the change at the source; or take the new shape: `seamount resync FLOW` begins again with\n\
+               a new snapshot behind those changes.",
         example: Example::Shown("engine: a breaking schema change blocks the lane"),
     },
     Entry {
