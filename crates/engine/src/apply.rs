@@ -337,20 +337,20 @@ impl Applier {
         self.reload()
     }
 
-    /// Too many parked changes mean a contract error, not bad rows.
+    /// Too many changes that wait mean a contract error, not bad rows. What was replayed or discarded counts no more.
     fn check_parked_share(&self) -> Result<()> {
-        let (mut read, mut parked) = (0, 0);
-        for lane in &self.lanes {
-            read += lane.progress.counters.read;
-            parked += lane.progress.counters.parked;
+        let counters = self.lanes.iter().map(|lane| &lane.progress.counters);
+        let (read, ever_parked) = counters.fold((0, 0), |(r, p), c| (r + c.read, p + c.parked));
+        if read < SHARE_COUNTS_FROM || ever_parked == 0 {
+            return Ok(());
         }
-        let share = parked as f64 / read.max(1) as f64;
+        let waiting = self.assembly.state.letters_waiting(self.identity.id)?;
         let limit = self.flow.events.dead_letter.stop_at;
-        if read < SHARE_COUNTS_FROM || share <= limit {
+        if waiting as f64 / read as f64 <= limit {
             return Ok(());
         }
         Err(Error::invalid(format!("flow {}: too many changes were set aside", self.flow.name))
-            .found(format!("{parked} of {read}; stop_at is {:.1} %", limit * 100.0))
+            .found(format!("{waiting} of {read}; stop_at is {:.1} %", limit * 100.0))
             .effect("they wait as letters, nothing is lost; the flow stands")
             .fix(format!("seamount dlq list {}", self.flow.name))
             .state(Named::RowsRefused)

@@ -89,3 +89,24 @@ fn a_row_that_only_compaction_made_illegal_is_applied() {
     assert_eq!(world.target.rows("item").unwrap(), vec![item(1, "y"), item(2, "x")]);
     assert!(letters(&world).is_empty());
 }
+
+/// Found in review: the share counted letters that had long been settled, so that the flow never went on.
+#[test]
+fn a_flow_that_parks_too_much_stops_until_its_letters_are_settled() {
+    let mut world = world();
+    world.flows[0].events.dead_letter.stop_at = 0.1;
+    drain(&world).unwrap();
+    let name = |id: i64| if id % 5 == 0 { "bad" } else { "good" };
+    let rows: Vec<Edit> = (0..1_200).map(|id| Edit::insert("item", item(id, name(id)))).collect();
+    world.sources["shop"].commit(&rows).unwrap();
+    let error = drain(&world).unwrap_err();
+    assert_eq!((error.kind, error.state), (Kind::Invalid, Some(Named::RowsRefused)));
+    let waiting = letters(&world);
+    assert_eq!(waiting.len(), 240);
+    let ids: Vec<i64> = waiting.iter().map(|letter| letter.id).collect();
+    let state = world.engine().assembly.state;
+    state.settle(&ids, LetterStatus::Discarded, "known", 1).unwrap();
+    world.sources["shop"].commit(&[Edit::insert("item", item(2_000, "good"))]).unwrap();
+    drain(&world).unwrap();
+    assert_eq!(world.target.rows("item").unwrap().len(), 961);
+}
