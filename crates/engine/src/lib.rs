@@ -5,6 +5,7 @@
 //! log and target says where to go on.
 
 mod apply;
+mod around;
 mod assembly;
 mod board;
 mod capture;
@@ -40,10 +41,10 @@ pub use environment::{Environment, Random, SystemRandom};
 pub use lane::Lane;
 pub use letters::{LettersReplayed, replay_letters};
 pub use load::{Interval, Loader, RunOutcome, Verdicts};
-pub use motion::{ByHand, ByService};
+pub use motion::{ByHand, ByService, Motion};
 pub use orders::{CaptureOrder, Orders};
 pub use path::{Passed, TablePath};
-pub use reconcile::{Mending, Motion, Reconciliation, reconcile};
+pub use reconcile::{Mending, Reconciliation, reconcile};
 pub use repairs::{RepairOrder, RepairOutcome, Repairs};
 pub use replay::{ReplayRequest, replay};
 pub use resync::resync;

@@ -1,7 +1,6 @@
 //! The two ways past a place: stepping by hand, and waiting for a service's threads.
 
 use crate::engine::Engine;
-use crate::reconcile::Motion;
 use crate::repairs::RepairOutcome;
 use crate::state::FlowIdentity;
 use crate::stepping::Stepping;
@@ -12,6 +11,32 @@ use flow::{Apply, Flow};
 use proof::Reached;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
+
+/// Gets the log and the target past a place.
+pub trait Motion {
+    /// Until the lane's log has passed `closing`.
+    ///
+    /// # Errors
+    /// Capture has stopped for good.
+    fn capture_past(
+        &mut self,
+        site: &str,
+        lane: LaneId,
+        closing: &SourcePosition,
+    ) -> Result<Reached>;
+
+    /// Until the target has applied `offset`.
+    ///
+    /// # Errors
+    /// The flow has stopped for good.
+    fn apply_past(&mut self, lane: LaneId, offset: Offset) -> Result<Reached>;
+
+    /// Until the applier has seen a repair order; `None` when it did not in the time allowed.
+    ///
+    /// # Errors
+    /// The flow has stopped for good.
+    fn repaired(&mut self, outcome: &Receiver<RepairOutcome>) -> Result<Option<RepairOutcome>>;
+}
 
 /// How long a service's threads get to pass a place.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -3,49 +3,23 @@
 //! How the log and the target get past a cut is [`Motion`]'s business: a service waits for its threads, a one-shot
 //! command steps them itself. Nothing here pauses an applier.
 
+use crate::around::Around;
 use crate::assembly::Assembly;
 use crate::engine::Engine;
+use crate::motion::Motion;
 use crate::orders::CaptureOrder;
 use crate::path::TablePath;
 use crate::repairs::{RepairOrder, RepairOutcome};
-use crate::state::{FlowIdentity, LetterStatus};
+use crate::state::FlowIdentity;
 use crate::watch::Watch;
-use change::{LaneId, Offset, SourcePosition};
-use connect::{Connector, Cut, Error, Kind, Result, SiteSettings};
+use connect::{Error, Kind, Result};
 use flow::{Flow, FlowTable, Site};
 use proof::{
-    Certificate, Limits, Prover, Reached, RepairPlan, RowPath, Settings, Subject, Surroundings,
-    TableProof, Verdict, Writer,
+    Certificate, Limits, Prover, RepairPlan, RowPath, Settings, Subject, TableProof, Verdict,
+    Writer,
 };
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
-
-/// Gets the log and the target past a place.
-pub trait Motion {
-    /// Until the lane's log has passed `closing`.
-    ///
-    /// # Errors
-    /// Capture has stopped for good.
-    fn capture_past(
-        &mut self,
-        site: &str,
-        lane: LaneId,
-        closing: &SourcePosition,
-    ) -> Result<Reached>;
-
-    /// Until the target has applied `offset`.
-    ///
-    /// # Errors
-    /// The flow has stopped for good.
-    fn apply_past(&mut self, lane: LaneId, offset: Offset) -> Result<Reached>;
-
-    /// Until the applier has seen a repair order; `None` when it did not in the time allowed.
-    ///
-    /// # Errors
-    /// The flow has stopped for good.
-    fn repaired(&mut self, outcome: &Receiver<RepairOutcome>) -> Result<Option<RepairOutcome>>;
-}
+use std::sync::mpsc::channel;
 
 /// Whether differences are mended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +31,7 @@ pub enum Mending {
 }
 
 /// What a reconciliation came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reconciliation {
     /// Proofs of all tables as they were found, the worst first.
     pub found: Vec<TableProof>,
@@ -129,38 +103,11 @@ pub fn reconcile(
     watch: &dyn Watch,
 ) -> Result<Reconciliation> {
     let identity = engine.identify(flow)?;
-    let mut outcome = Reconciliation {
-        found: Vec::new(),
-        after: Vec::new(),
-        repaired: 0,
-        dropped: 0,
-        refused: None,
-        certificates: Vec::new(),
-    };
-    let mut plans = Vec::new();
-    let mut done = 0;
-    for site in flow.sites.iter().filter_map(|name| engine.assembly.project.sites.get(name)) {
-        for table in &flow.tables {
-            let pair = match pair(&engine.assembly, flow, &identity, site, table) {
-                Ok(pair) => pair,
-                Err(e) if e.kind == Kind::Unavailable => {
-                    outcome.found.push(unproven(engine, site, table, &e));
-                    continue;
-                }
-                Err(e) => return Err(e),
-            };
-            let proof = prove(engine, flow, &identity, &pair, motion, watch, done)?;
-            done += proof.rows;
-            outcome.certificates.push(certify(engine, &identity, &pair.subject, &proof)?);
-            let plan = RepairPlan::of(&proof, &pair.subject.path)?;
-            if !plan.is_empty() {
-                plans.push((pair, plan));
-            }
-            outcome.found.push(proof);
-        }
-    }
+    let reconciler = Reconciler { engine, flow, identity, watch };
+    let mut outcome = Reconciliation::default();
+    let plans = reconciler.prove_all(motion, &mut outcome)?;
     if let Mending::Within(limits) = mending {
-        mend(engine, flow, &identity, &limits, plans, motion, watch, &mut outcome)?;
+        reconciler.mend(&limits, plans, motion, &mut outcome)?;
     }
     outcome.found.sort_by_key(|proof| match proof.verdict {
         Verdict::Unproven(_) => 0,
@@ -168,6 +115,14 @@ pub fn reconcile(
         Verdict::Equal => 2,
     });
     Ok(outcome)
+}
+
+/// What all proofs of one reconciliation share.
+struct Reconciler<'a> {
+    engine: &'a Engine,
+    flow: &'a Flow,
+    identity: FlowIdentity,
+    watch: &'a dyn Watch,
 }
 
 /// A site that is down is unproven, and the others are proved.
@@ -236,107 +191,133 @@ fn pair(
     Ok(Pair { site: site.clone(), subject })
 }
 
-fn prove(
-    engine: &Engine,
-    flow: &Flow,
-    identity: &FlowIdentity,
-    pair: &Pair,
-    motion: &mut dyn Motion,
-    watch: &dyn Watch,
-    done: u64,
-) -> Result<TableProof> {
-    let assembly = &engine.assembly;
-    let target = assembly
-        .project
-        .sites
-        .get(&flow.target)
-        .ok_or_else(|| Error::internal("the flow's target is no site"))?;
-    let prover = Prover {
-        log: &*assembly.log,
-        clock: &*assembly.environment.clock,
-        key: assembly.digest_key,
-        settings: Settings { empty: proof::Empty::Fine, ..Settings::default() },
-    };
-    let mut around = Around {
-        assembly,
-        identity,
-        pair,
-        source: assembly.connectors.of(&pair.site.settings)?,
-        target: assembly.connectors.of(&target.settings)?,
-        target_settings: &target.settings,
-        motion,
-        watch,
-        done,
-    };
-    prover.prove(&pair.subject, &mut around)
-}
+impl Reconciler<'_> {
+    /// Proves every table of every site; gives what would mend those that differ.
+    fn prove_all(
+        &self,
+        motion: &mut dyn Motion,
+        outcome: &mut Reconciliation,
+    ) -> Result<Vec<(Pair, RepairPlan)>> {
+        let mut plans = Vec::new();
+        let mut done = 0;
+        let project = &self.engine.assembly.project;
+        for site in self.flow.sites.iter().filter_map(|name| project.sites.get(name)) {
+            for table in &self.flow.tables {
+                let pair = match pair(&self.engine.assembly, self.flow, &self.identity, site, table)
+                {
+                    Ok(pair) => pair,
+                    Err(e) if e.kind == Kind::Unavailable => {
+                        outcome.found.push(unproven(self.engine, site, table, &e));
+                        continue;
+                    }
+                    Err(e) => return Err(e),
+                };
+                let proof = self.prove(&pair, motion, done)?;
+                done += proof.rows;
+                outcome.certificates.push(self.certify(&pair.subject, &proof)?);
+                let plan = RepairPlan::of(&proof, &pair.subject.path)?;
+                if !plan.is_empty() {
+                    plans.push((pair, plan));
+                }
+                outcome.found.push(proof);
+            }
+        }
+        Ok(plans)
+    }
 
-fn certify(
-    engine: &Engine,
-    identity: &FlowIdentity,
-    subject: &Subject,
-    proof: &TableProof,
-) -> Result<i64> {
-    let state = &engine.assembly.state;
-    let previous = match state.newest_certificate(Some(identity.id))? {
-        Some(stored) => Some(Certificate::read(&stored.body).map_err(|found| {
-            Error::corrupt(format!("certificate {} reads back wrong", stored.number))
-                .found(found)
-                .effect("no new certificate is chained to it")
-                .fix(format!("seamount certificate verify {}", subject.flow_name))
-                .code("E0514")
-        })?),
-        None => None,
-    };
-    let certificate = Certificate::seal(proof, subject, previous.as_ref())?;
-    state.add_certificate(
-        identity.id,
-        proof.ended_at,
-        &certificate.verdict,
-        &certificate.to_bytes(),
-    )
-}
+    /// Proves one table; `done` rows were compared before.
+    fn prove(&self, pair: &Pair, motion: &mut dyn Motion, done: u64) -> Result<TableProof> {
+        let assembly = &self.engine.assembly;
+        let target = assembly
+            .project
+            .sites
+            .get(&self.flow.target)
+            .ok_or_else(|| Error::internal("the flow's target is no site"))?;
+        let prover = Prover {
+            log: &*assembly.log,
+            clock: &*assembly.environment.clock,
+            key: assembly.digest_key,
+            settings: Settings { empty: proof::Empty::Fine, ..Settings::default() },
+        };
+        let mut around = Around {
+            assembly,
+            identity: &self.identity,
+            site: &pair.site,
+            subject: &pair.subject,
+            source: assembly.connectors.of(&pair.site.settings)?,
+            target: assembly.connectors.of(&target.settings)?,
+            target_settings: &target.settings,
+            motion,
+            watch: self.watch,
+            done,
+        };
+        prover.prove(&pair.subject, &mut around)
+    }
 
-/// Mends what was found, if all of it together stays within the limits, and proves again what was touched.
-#[expect(clippy::too_many_arguments, reason = "the parts of one reconciliation, used once")]
-fn mend(
-    engine: &Engine,
-    flow: &Flow,
-    identity: &FlowIdentity,
-    limits: &Limits,
-    plans: Vec<(Pair, RepairPlan)>,
-    motion: &mut dyn Motion,
-    watch: &dyn Watch,
-    outcome: &mut Reconciliation,
-) -> Result<()> {
-    if plans.is_empty() {
-        return Ok(());
+    /// Chains a certificate to the flow's newest one; gives its number.
+    fn certify(&self, subject: &Subject, proof: &TableProof) -> Result<i64> {
+        let state = &self.engine.assembly.state;
+        let previous = match state.newest_certificate(Some(self.identity.id))? {
+            Some(stored) => Some(Certificate::read(&stored.body).map_err(|found| {
+                Error::corrupt(format!("certificate {} reads back wrong", stored.number))
+                    .found(found)
+                    .effect("no new certificate is chained to it")
+                    .fix(format!("seamount certificate verify {}", subject.flow_name))
+                    .code("E0514")
+            })?),
+            None => None,
+        };
+        let certificate = Certificate::seal(proof, subject, previous.as_ref())?;
+        let body = certificate.to_bytes();
+        state.add_certificate(self.identity.id, proof.ended_at, &certificate.verdict, &body)
     }
-    if flow.writer == flow::Writer::Other {
-        outcome.refused = Some("somebody else writes this table; we only prove it".into());
-        return Ok(());
+
+    /// Mends what was found, if all of it together stays within the limits, and proves again what was touched.
+    fn mend(
+        &self,
+        limits: &Limits,
+        plans: Vec<(Pair, RepairPlan)>,
+        motion: &mut dyn Motion,
+        outcome: &mut Reconciliation,
+    ) -> Result<()> {
+        if plans.is_empty() {
+            return Ok(());
+        }
+        if self.flow.writer == flow::Writer::Other {
+            outcome.refused = Some("somebody else writes this table; we only prove it".into());
+            return Ok(());
+        }
+        let compared = outcome.found.iter().map(|proof| proof.rows).sum();
+        if let Err(refusal) = together(&plans).allowed(limits, compared) {
+            outcome.refused = Some(refusal.to_string());
+            return Ok(());
+        }
+        let mut done = 0;
+        for (pair, plan) in plans {
+            self.place(&pair, plan, motion, outcome)?;
+            let proof = self.prove(&pair, motion, done)?;
+            done += proof.rows;
+            outcome.certificates.push(self.certify(&pair.subject, &proof)?);
+            outcome.after.push(proof);
+        }
+        Ok(())
     }
-    let compared = outcome.found.iter().map(|proof| proof.rows).sum();
-    let whole = RepairPlan {
-        lots: Vec::new(),
-        recapture: Vec::new(),
-        changes: plans.iter().map(|(_, plan)| plan.changes).sum(),
-        systematic: plans.iter().find_map(|(_, plan)| plan.systematic.clone()),
-    };
-    if let Err(refusal) = whole.allowed(limits, compared) {
-        outcome.refused = Some(refusal.to_string());
-        return Ok(());
-    }
-    let mut done = 0;
-    for (pair, plan) in plans {
-        let target = pair.subject.path.target().name.clone();
+
+    /// Hands one table's repairs to the applier, and what the log lacks to the capture.
+    fn place(
+        &self,
+        pair: &Pair,
+        plan: RepairPlan,
+        motion: &mut dyn Motion,
+        outcome: &mut Reconciliation,
+    ) -> Result<()> {
         for lot in plan.lots {
             let asked = (lot.rows.num_rows() + lot.gone.num_rows()) as u64;
             let (sender, receiver) = channel();
-            engine.repairs.place(RepairOrder {
-                flow: flow.name.clone(),
+            self.engine.repairs.place(RepairOrder {
+                flow: self.flow.name.clone(),
                 lane: pair.subject.lane,
-                table: target.clone(),
+                table: pair.subject.path.target().name.clone(),
                 known_at: lot.known_at,
                 rows: lot.rows,
                 gone: lot.gone,
@@ -350,63 +331,19 @@ fn mend(
         if !plan.recapture.is_empty() {
             outcome.repaired += plan.recapture.len() as u64;
             let table = pair.subject.path.source_table().to_string();
-            engine
-                .orders
-                .place(&pair.site.name, CaptureOrder::Keys { table, keys: plan.recapture });
+            let order = CaptureOrder::Keys { table, keys: plan.recapture };
+            self.engine.orders.place(&pair.site.name, order);
         }
-        let proof = prove(engine, flow, identity, &pair, motion, watch, done)?;
-        done += proof.rows;
-        outcome.certificates.push(certify(engine, identity, &pair.subject, &proof)?);
-        outcome.after.push(proof);
+        Ok(())
     }
-    Ok(())
 }
 
-/// The world around one table's proof.
-struct Around<'a> {
-    assembly: &'a Assembly,
-    identity: &'a FlowIdentity,
-    pair: &'a Pair,
-    source: &'a dyn Connector,
-    target: &'a dyn Connector,
-    target_settings: &'a SiteSettings,
-    motion: &'a mut dyn Motion,
-    watch: &'a dyn Watch,
-    done: u64,
-}
-
-impl Surroundings for Around<'_> {
-    fn source_cut(&mut self) -> Result<Box<dyn Cut>> {
-        self.source.readable(&self.pair.site.settings)?.cut()
-    }
-
-    fn target_cut(&mut self) -> Result<Box<dyn Cut>> {
-        self.target.readable(self.target_settings)?.cut()
-    }
-
-    fn captured(&mut self, closing: &SourcePosition) -> Result<Reached> {
-        self.motion.capture_past(&self.pair.site.name, self.pair.subject.lane, closing)
-    }
-
-    fn applied(&mut self, offset: Offset) -> Result<Reached> {
-        let (lane, table) = (self.pair.subject.lane, self.pair.subject.path.source_table());
-        if let Some(snapshot) = self.assembly.state.stream(lane, table)?.snapshot
-            && !snapshot.complete
-        {
-            return Ok(Reached::Never(format!("the snapshot of {table} is not complete yet")));
-        }
-        self.motion.apply_past(lane, offset)
-    }
-
-    fn parked(&mut self) -> Result<BTreeSet<Vec<u8>>> {
-        let letters = self.assembly.state.letters(self.identity.id, Some(LetterStatus::Parked))?;
-        let (lane, table) = (self.pair.subject.lane, &self.pair.subject.path.target().name);
-        let here =
-            letters.into_iter().filter(|l| l.change.lane == lane && l.change.table == *table);
-        Ok(here.map(|letter| letter.change.key).collect())
-    }
-
-    fn compared(&mut self, rows: u64) {
-        self.watch.progress("rows compared", self.done + rows, None);
+/// All plans as one, for the limits: they are of the flow, not of each table.
+fn together(plans: &[(Pair, RepairPlan)]) -> RepairPlan {
+    RepairPlan {
+        lots: Vec::new(),
+        recapture: Vec::new(),
+        changes: plans.iter().map(|(_, plan)| plan.changes).sum(),
+        systematic: plans.iter().find_map(|(_, plan)| plan.systematic.clone()),
     }
 }
