@@ -1,6 +1,6 @@
 //! The proof that a target equals its source under live writes, and what to do where it does not.
 //!
-//! The scan proof (docs/design/proof.md): a source cut S, a target cut T taken once the applier has passed S, and
+//! The scan proof (PROVE in ARCHITECTURE.md): a source cut S, a target cut T taken once the applier has passed S, and
 //! the log between them. Keys that no change between S and T touched must be equal; the others must equal their
 //! newest image in the log. Nothing is paused, nothing is waited out, nothing is written.
 //!
