@@ -8,7 +8,9 @@ mod ci;
 mod example;
 mod metadata;
 mod process;
+mod sim;
 mod test;
+mod torture;
 
 use anyhow::{Result, bail};
 use std::process::ExitCode;
@@ -18,6 +20,8 @@ cargo x check [GATE...]            edges (of crates), files (heads and lengths),
 cargo x test [ARGS]                all tests; names the ignored ones, and fails on them when CI is set
 cargo x ci                         what continuous integration does: .ci/run
 cargo x bench NAME [ARGS]          measures NAME against its anchor, optimised build
+cargo x sim [ARGS]                 the simulator: --seed N, --seeds A..B, --drill NAME, --planted
+cargo x torture NAME [ARGS]        the finished binary under kill -9, zombies, failing system calls, power cuts
 cargo x example NAME [ARGS]        an example with the seamount of this checkout, e.g. example online-retail
 cargo x real-run [ARGS]            the whole real run: example online-retail, optimised build, all days";
 
@@ -42,6 +46,8 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         "test" => test::run(rest),
         "ci" => ci::run(rest),
         "bench" => bench::run(rest),
+        "sim" => sim::run(rest),
+        "torture" => torture::run(rest),
         "example" => example::run(rest, example::Build::Debug),
         "real-run" => {
             let mut all = vec!["online-retail".to_string()];

@@ -10,6 +10,7 @@ pub mod compatibility;
 pub mod digest;
 pub mod group;
 pub mod id;
+pub mod planted;
 pub mod position;
 pub mod schema;
 pub mod value;

@@ -1,0 +1,3 @@
+//! The `sim` command; filled by the owner of the world.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The finished binary under torture.
+
+fn main() {}
