@@ -5,11 +5,13 @@
 
 pub mod any;
 pub mod batch;
+pub mod calendar;
 pub mod canonical;
 pub mod compatibility;
 pub mod digest;
 pub mod group;
 pub mod id;
+pub mod mask;
 pub mod planted;
 pub mod position;
 pub mod schema;

@@ -3,6 +3,7 @@
 //! The hot path stays in Arrow columns; nothing here is called once per moved row.
 
 use crate::any::{self, Tagged};
+use crate::calendar::{date_text, timestamp_text};
 use crate::schema::{ColumnType, TableSchema};
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder,
@@ -164,56 +165,6 @@ pub fn parse_decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     Some(if negative { -unscaled } else { unscaled })
 }
 
-/// `YYYY-MM-DD` of days since 1970-01-01 (proleptic Gregorian; years beyond four digits keep their sign).
-pub fn date_text(days: i64) -> String {
-    // Howard Hinnant's civil_from_days.
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-/// Days since 1970-01-01 of `YYYY-MM-DD`; `None` where the text is no such day.
-pub fn parse_date(text: &str) -> Option<i32> {
-    let (year, rest) = text.split_once('-').filter(|(y, _)| y.len() == 4)?;
-    let (month, day) = rest.split_once('-').filter(|(m, d)| m.len() == 2 && d.len() == 2)?;
-    if !year.bytes().chain(month.bytes()).chain(day.bytes()).all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let (year, month, day): (i64, i64, i64) =
-        (year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    // Howard Hinnant's days_from_civil.
-    let shifted_year = year - i64::from(month <= 2);
-    let era = shifted_year.div_euclid(400);
-    let year_of_era = shifted_year.rem_euclid(400);
-    let shifted_month = if month > 2 { month - 3 } else { month + 9 };
-    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let days = era * 146_097 + day_of_era - 719_468;
-    // A day that the month does not have comes back as another.
-    (date_text(days) == text).then(|| i32::try_from(days).ok())?
-}
-
-/// `YYYY-MM-DDTHH:MM:SS[.ffffff]` of microseconds since 1970-01-01T00:00:00.
-pub fn timestamp_text(micros: i64) -> String {
-    const DAY: i64 = 86_400_000_000;
-    let (days, rest) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
-    let (seconds, fraction) = (rest / 1_000_000, rest % 1_000_000);
-    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let whole = format!("{}T{h:02}:{m:02}:{s:02}", date_text(days));
-    if fraction == 0 { whole } else { format!("{whole}.{fraction:06}") }
-}
-
 /// A row's key: its key cells in key order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Key(pub Vec<Value>);
@@ -342,10 +293,6 @@ mod tests {
 
     #[test]
     fn dates_and_decimals_read_as_people_write_them() {
-        assert_eq!(date_text(0), "1970-01-01");
-        assert_eq!(date_text(-1), "1969-12-31");
-        assert_eq!(date_text(19_782), "2024-02-29");
-        assert_eq!(timestamp_text(-1), "1969-12-31T23:59:59.999999");
         assert_eq!(decimal_text(-5, 2), "-0.05");
         assert_eq!(decimal_text(1250, 2), "12.50");
         assert_eq!(parse_decimal("2.550", 15, 2), Some(255));
@@ -353,17 +300,6 @@ mod tests {
         assert_eq!(parse_decimal("1e3", 15, 2), None);
         assert_eq!(parse_decimal("-.5", 15, 2), Some(-50));
         assert_eq!(parse_decimal("-", 15, 2), None);
-    }
-
-    #[test]
-    fn days_that_are_not_there_are_refused() {
-        assert_eq!(parse_date("2024-02-29"), Some(19_782));
-        assert_eq!(parse_date("1969-12-31"), Some(-1));
-        for wrong in
-            ["2023-02-29", "2024-04-31", "2024-13-01", "24-01-01", "2024-1-1", "2024-01-0x"]
-        {
-            assert_eq!(parse_date(wrong), None, "{wrong}");
-        }
     }
 
     proptest! {

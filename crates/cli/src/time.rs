@@ -1,6 +1,6 @@
 //! Times as people write and read them.
 
-use change::value::{parse_date, timestamp_text};
+use change::calendar::{parse_date, timestamp_text};
 
 /// `2026-11-24T02:00:00Z` of microseconds since 1970-01-01T00:00:00Z, to the second.
 pub(crate) fn instant(micros: i64) -> String {

@@ -411,7 +411,7 @@ fn interval_scope(flow: &Flow, interval: &Interval, schema: &TableSchema) -> Res
             Value::Int(label.parse().map_err(|_| wrong("the interval is no number"))?)
         }
         ColumnType::Date => Value::Date(
-            change::value::parse_date(label).ok_or_else(|| wrong("the interval is no date"))?,
+            change::calendar::parse_date(label).ok_or_else(|| wrong("the interval is no date"))?,
         ),
         other => {
             return Err(wrong(&format!("its column is {other}; text, int64 or date can be used")));

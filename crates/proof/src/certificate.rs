@@ -6,7 +6,7 @@
 
 use crate::subject::{Subject, Writer};
 use crate::verdict::{Difference, TableProof, Verdict};
-use change::value::timestamp_text;
+use change::calendar::timestamp_text;
 use change::{Digest, canonical};
 use connect::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -3,13 +3,14 @@
 //!
 //! A cell becomes exactly the value that the scan wants, or the scan is refused; nothing is rounded or guessed.
 
-use super::time::{read_date, read_instant, read_timestamp};
+use super::time::read_instant;
 use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder,
     Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
 use change::ColumnType;
 use change::any::{self, Tagged};
+use change::calendar::{parse_date, parse_timestamp};
 use change::value::parse_decimal;
 use rusqlite::types::ValueRef;
 use std::sync::Arc;
@@ -73,10 +74,10 @@ impl Decoder {
                 _ => return Err(unfit()),
             },
             Decoder::Date(b) => {
-                b.append_value(text(cell).and_then(read_date).ok_or_else(unfit)?);
+                b.append_value(text(cell).and_then(parse_date).ok_or_else(unfit)?);
             }
             Decoder::Timestamp(b) => {
-                b.append_value(text(cell).and_then(read_timestamp).ok_or_else(unfit)?);
+                b.append_value(text(cell).and_then(parse_timestamp).ok_or_else(unfit)?);
             }
             Decoder::Instant(b) => {
                 b.append_value(text(cell).and_then(read_instant).ok_or_else(unfit)?);
