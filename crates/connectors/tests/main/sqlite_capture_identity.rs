@@ -8,7 +8,6 @@ use connect::{Kind, Result, State};
 use rusqlite::Connection;
 use seamount_connectors::sqlite::SqliteSite;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) const SHOP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
     CREATE TABLE sales (id INTEGER PRIMARY KEY, sku INT, note TEXT)";
@@ -149,23 +148,29 @@ fn acknowledged_changes_are_trimmed_and_the_newest_stays() {
     drop(capture(&place, &resume).unwrap());
 }
 
+/// A poll takes no lock, with one exception that is SQLite's own: a reader that is put to sleep by the scheduler
+/// between its two looks at the WAL's header sees them differ, and takes the write lock for the third look. So a
+/// writer that waits for nothing may be refused once in very many commits on a machine that is overloaded.
 #[test]
-fn a_writer_that_waits_for_nothing_is_never_disturbed_by_polling() {
+fn a_writer_that_waits_for_nothing_is_hardly_ever_disturbed_by_polling() {
     let place = Place::new();
     let application = place.application(SHOP);
     let mut reader = capture(&place, &Resume::Fresh).unwrap();
-    let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let done = &done;
-        scope.spawn(move || {
+        let writer = scope.spawn(move || {
+            let mut refused = 0;
             for id in 1..=1500 {
                 let sql = format!("INSERT OR REPLACE INTO sales VALUES ({}, {id}, 'x')", id % 300);
-                application.execute_batch(&sql).expect("nobody holds a lock");
+                while let Err(error) = application.execute_batch(&sql) {
+                    let code = error.sqlite_error_code();
+                    assert_eq!(code, Some(rusqlite::ErrorCode::DatabaseBusy), "{error}");
+                    refused += 1;
+                    assert!(refused <= 3, "a poll holds a lock");
+                }
             }
-            done.store(true, Ordering::SeqCst);
         });
         let mut snapshots = 0;
-        while !done.load(Ordering::SeqCst) {
+        while !writer.is_finished() {
             let group = reader.poll(Bounds { changes: 100, bytes: 1 << 20 }).unwrap();
             if group.is_none() && snapshots < 20 {
                 snapshots += 1;
@@ -175,6 +180,7 @@ fn a_writer_that_waits_for_nothing_is_never_disturbed_by_polling() {
                     .unwrap();
             }
         }
+        writer.join().unwrap();
     });
     drain(reader.as_mut());
     assert_eq!(reader.retained().unwrap().changes, 1500 + 1200, "300 inserts, 1200 replacements");
