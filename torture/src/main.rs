@@ -1,3 +1,82 @@
-//! The finished binary under torture.
+//! The finished binary under torture: `seamount-torture NAME --seamount PATH [--cycles N] [--seed S]`, and with
+//! `cargo x torture NAME` built before. Each scenario is one file; what it checks it with is in `oracle` and `verdict`.
+//!
+//! It uses no crate of the project: what it knows of Seamount is what a user knows. Every run ends with one line of
+//! figures and `HELD`, or with what broke, the seed and the folder; then the exit code is 1.
 
-fn main() {}
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod crew;
+mod export;
+mod kill;
+mod ledger;
+mod options;
+mod oracle;
+mod random;
+mod seamount;
+mod second;
+mod signal;
+mod stage;
+mod store;
+mod verdict;
+mod world;
+mod zombie;
+
+use anyhow::Result;
+use options::Options;
+use std::process::ExitCode;
+use std::time::Instant;
+
+const HELP: &str = "\
+seamount-torture NAME --seamount PATH [--cycles N] [--seed S]
+  kill         kill -9 at random moments under load; SIGTERM now and then
+  zombie       an engine sleeps, another takes over, the first wakes
+  two-engines  a second engine on one state folder; stale locks; reused process ids
+  clone        a copied state folder beside the first
+  ci           all of them, in small";
+
+/// What a scenario does: figures, or what broke.
+type Scenario = fn(&Options) -> Result<String>;
+
+const SCENARIOS: &[(&str, Scenario)] = &[
+    ("kill", kill::run),
+    ("zombie", zombie::run),
+    ("two-engines", second::two_engines),
+    ("clone", second::clone),
+];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = words.split_first() else {
+        println!("{HELP}");
+        return ExitCode::from(64);
+    };
+    let options = match options::read(rest) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{error:#}\n{HELP}");
+            return ExitCode::from(64);
+        }
+    };
+    let asked: Vec<&(&str, Scenario)> =
+        SCENARIOS.iter().filter(|(known, _)| name == "ci" || name == known).collect();
+    if asked.is_empty() {
+        eprintln!("there is no scenario `{name}`\n{HELP}");
+        return ExitCode::from(64);
+    }
+    let mut broken = 0;
+    for (name, scenario) in asked {
+        let began = Instant::now();
+        let ended = scenario(&options);
+        let took = began.elapsed().as_secs_f64();
+        let seed = options.seed;
+        match ended {
+            Ok(figures) => println!("torture {name}: {figures}; seed {seed}; {took:.0} s: HELD"),
+            Err(error) => {
+                broken += 1;
+                println!("torture {name}: BROKEN: {error:#}; seed {seed}; {took:.0} s");
+            }
+        }
+    }
+    ExitCode::from(u8::from(broken > 0))
+}
