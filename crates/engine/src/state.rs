@@ -14,10 +14,11 @@ mod runs;
 pub use certificates::StoredCertificate;
 pub use flows::FlowIdentity;
 pub use lanes::{LaneRecord, SnapshotState, StreamRecord};
-pub use letters::{Letter, LetterStatus, NewLetter};
+pub use letters::{Letter, LetterStatus, MovedFrom, NewLetter};
 pub use requests::{Request, RequestStatus};
 pub use runs::{RunRecord, RunState};
 
+use change::planted::{Defect, is_planted};
 use connect::{Error, Result};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
@@ -81,7 +82,8 @@ impl State {
         let db = Connection::open(path).map_err(failed("state.db cannot be opened"))?;
         db.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed("state.db"))?;
         db.pragma_update(None, "journal_mode", "wal").map_err(failed("state.db"))?;
-        db.pragma_update(None, "synchronous", "full").map_err(failed("state.db"))?;
+        let synchronous = if is_planted(Defect::StateUnsynced) { "off" } else { "full" };
+        db.pragma_update(None, "synchronous", synchronous).map_err(failed("state.db"))?;
         let found: i64 = db
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(failed("state.db cannot be read"))?;
@@ -108,6 +110,15 @@ impl State {
             .map_err(failed("state.db cannot be opened"))?;
         db.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed("state.db"))?;
         Ok(Some(State { db: Arc::new(Mutex::new(db)) }))
+    }
+
+    /// Asks `may` before every commit of this file through this handle and its clones; `false` refuses the commit, as
+    /// a disk does that fails. For the simulator, which stops the machine at any step.
+    ///
+    /// # Errors
+    /// The file cannot be watched.
+    pub fn on_commit(&self, mut may: impl FnMut() -> bool + Send + 'static) -> Result<()> {
+        self.db().commit_hook(Some(move || !may())).map_err(failed("state.db"))
     }
 
     fn db(&self) -> MutexGuard<'_, Connection> {

@@ -25,6 +25,7 @@ enum Job {
 pub(crate) struct Checkpointer {
     jobs: Option<Sender<Job>>,
     busy: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -33,11 +34,11 @@ impl Checkpointer {
     pub(crate) fn start(shared: Arc<Shared>) -> std::io::Result<Self> {
         let (jobs, queue) = channel();
         let busy = Arc::new(AtomicBool::new(false));
-        let flag = busy.clone();
+        let (flag, state) = (busy.clone(), shared.clone());
         let thread = std::thread::Builder::new()
             .name("log-checkpoint".into())
-            .spawn(move || work(&queue, &flag, &shared))?;
-        Ok(Checkpointer { jobs: Some(jobs), busy, thread: Some(thread) })
+            .spawn(move || work(&queue, &flag, &state))?;
+        Ok(Checkpointer { jobs: Some(jobs), busy, shared, thread: Some(thread) })
     }
 
     /// Whether a checkpoint of the current file is under way.
@@ -53,6 +54,7 @@ impl Checkpointer {
 
     /// Hands over a file that is full.
     pub(crate) fn seal(&self, number: u32, file: HotFile) {
+        self.shared.state().unfinished += 1;
         self.send(Job::Seal(number, file));
     }
 
@@ -78,7 +80,14 @@ fn work(queue: &Receiver<Job>, busy: &AtomicBool, shared: &Shared) {
         let outcome = match job {
             Job::Current(path) => open_for_recovery(&path)
                 .and_then(|connection| checkpoint(&connection, "PASSIVE").map(|_| ())),
-            Job::Seal(number, file) => seal(number, &file, shared),
+            Job::Seal(number, file) => {
+                let outcome = seal(number, &file, shared);
+                // Closed before anybody hears that it is finished.
+                drop(file);
+                shared.state().unfinished -= 1;
+                shared.rest.notify_all();
+                outcome
+            }
         };
         busy.store(false, Ordering::Release);
         if let Err(error) = outcome

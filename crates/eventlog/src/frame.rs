@@ -8,6 +8,7 @@ use crate::damage::Damage;
 use crate::schemas::{Schemas, Stored};
 use crate::squeeze::Squeezer;
 use arrow::buffer::Buffer;
+use change::planted::{Defect, is_planted};
 use change::{Group, GroupBody, GroupKind, LaneId, Offset, Part, SnapshotChunk, SourcePosition};
 use std::sync::Arc;
 
@@ -53,6 +54,7 @@ impl Header {
             bytes.extend_from_slice(&position.sequence.to_le_bytes());
             put_text(position.detail.as_deref(), &mut bytes);
         }
+        let body = if is_planted(Defect::ChecksumOfHeadOnly) { 0 } else { body };
         crc32c::crc32c_append(body, &bytes)
     }
 

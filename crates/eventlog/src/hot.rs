@@ -5,6 +5,7 @@
 
 use crate::failure::unreadable;
 use crate::frame::{Found, Frame, Header};
+use change::planted::{Defect, is_planted};
 use change::{LaneId, LogId, Offset, Part, SourcePosition};
 use connect::{Error, Result};
 use rusqlite::config::DbConfig;
@@ -80,6 +81,9 @@ impl HotFile {
             HotFile { connection: Connection::open(path)?, schemas: HashSet::new(), newest: 0 };
         file.connection.pragma_update(None, "page_size", 4096)?;
         file.settle()?;
+        if is_planted(Defect::RemoveBeforeSync) {
+            file.connection.pragma_update(None, "synchronous", "OFF")?;
+        }
         let transaction = file.connection.transaction()?;
         transaction.execute_batch(TABLES)?;
         transaction.execute(
@@ -90,6 +94,7 @@ impl HotFile {
             put_mark(&transaction, *lane, mark)?;
         }
         transaction.commit()?;
+        file.connection.pragma_update(None, "synchronous", "FULL")?;
         Ok(file)
     }
 
@@ -111,8 +116,8 @@ impl HotFile {
     fn settle(&self) -> rusqlite::Result<()> {
         let connection = &self.connection;
         connection.busy_timeout(PATIENCE)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.set_prepared_statement_cache_capacity(32);
@@ -143,6 +148,9 @@ impl HotFile {
                         )?;
                         added.push(schema.number);
                     }
+                }
+                if is_planted(Defect::DropOversize) && frame.body.len() > 1 << 14 {
+                    continue;
                 }
                 insert_frame(&mut insert, place, frame)?;
             }

@@ -14,6 +14,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::read_record_batch;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use arrow::ipc::{MetadataVersion, root_as_message};
+use change::planted::{Defect, is_planted};
 use std::collections::HashMap;
 
 const NONE: u8 = 0;
@@ -100,6 +101,7 @@ fn encode_message(batch: &RecordBatch, out: &mut Vec<u8>) {
 /// Appends a length.
 pub(crate) fn put_length(length: usize, out: &mut Vec<u8>) {
     let length = u32::try_from(length).expect("a frame is smaller than 4 GiB");
+    let length = if is_planted(Defect::ShortLength) { length & 0xffff } else { length };
     out.extend_from_slice(&length.to_le_bytes());
 }
 

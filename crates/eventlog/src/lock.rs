@@ -3,6 +3,7 @@
 //! The operating system holds the lock for the process, so that a dead engine's lock is free. What is written in the
 //! file is for people; it decides nothing.
 
+use change::planted::{Defect, is_planted};
 use connect::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -46,6 +47,7 @@ impl StateLock {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
         let mut file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
+            _ if is_planted(Defect::LockFileWithoutLock) => {}
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(held(dir)),
             Err(TryLockError::Error(e)) => return Err(failed(e)),

@@ -16,6 +16,7 @@ use crate::rotate::{self, Rotation};
 use crate::settings::Settings;
 use crate::shared::{Queued, Shared, Space, State, wait, wait_for};
 use crate::writer::{self, Copying, Writer};
+use change::planted::{Defect, is_planted};
 use change::{Group, GroupBody, LaneId, LogId, Offset};
 use connect::{Bounds, Error, Log, Result, Tail};
 use std::fs::{self, File};
@@ -132,6 +133,16 @@ impl EventLog {
         lanes
     }
 
+    /// Waits until nothing is under way: all that was taken is durable, and every full file has its index and no WAL.
+    /// Copying a file is safe then, as long as nobody appends.
+    ///
+    /// # Errors
+    /// `Corrupt` once the log is poisoned.
+    pub fn rest(&self) -> Result<()> {
+        let state = self.shared.state();
+        wait(&self.shared.rest, state, |s| s.dead.is_none() && !s.is_at_rest()).alive()
+    }
+
     /// Whether groups wait because the disk is full. Writing resumes by itself.
     pub fn is_disk_full(&self) -> bool {
         self.shared.state().space == Space::Full
@@ -157,6 +168,10 @@ impl EventLog {
             }
             out.push(group.clone());
             next = next.next();
+        }
+        if is_planted(Defect::ShowUndurable) {
+            let waiting = state.groups.iter().map(|queued| &queued.group);
+            out.extend(waiting.filter(|g| g.lane == lane && g.offset >= next).cloned());
         }
         if next > standing.durable {
             return Ok(None);
@@ -200,7 +215,7 @@ fn lock(dir: &Path) -> Result<File> {
             .at(dir.display())
             .found(e.to_string())
     };
-    fs::create_dir_all(dir).map_err(failed)?;
+    rotate::make_folder(dir).map_err(failed)?;
     let lock = File::create(dir.join(WRITER_LOCK)).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),

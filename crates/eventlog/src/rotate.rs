@@ -7,10 +7,11 @@ use crate::catalog::{self, Entry};
 use crate::hot::{HotFile, Mark};
 use crate::pool::Pool;
 use crate::shared::{Shared, State};
+use change::planted::{Defect, is_planted};
 use change::{LaneId, LogId, Offset};
 use connect::Clock;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A file with less in it is not worth another one in its place.
@@ -109,7 +110,24 @@ pub(crate) fn marks(state: &State) -> Vec<(LaneId, Mark)> {
         .collect()
 }
 
+/// Makes a folder and those above it that are missing, durably: a log is lost with the name of its folder.
+pub(crate) fn make_folder(dir: &Path) -> std::io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let above = dir.parent().filter(|above| !above.as_os_str().is_empty());
+    above.map_or(Ok(()), make_folder)?;
+    match std::fs::create_dir(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    sync(above.unwrap_or(Path::new(".")))
+}
+
 /// Makes new names in a folder durable.
-pub(crate) fn sync(dir: &std::path::Path) -> std::io::Result<()> {
-    File::open(dir)?.sync_all()
+pub(crate) fn sync(dir: &Path) -> std::io::Result<()> {
+    match is_planted(Defect::NoDirectorySync) {
+        true => Ok(()),
+        false => File::open(dir)?.sync_all(),
+    }
 }

@@ -98,6 +98,8 @@ pub(crate) struct State {
     pub(crate) trimmed: HashMap<LaneId, Offset>,
     /// Trims asked for, and dealt with.
     pub(crate) trims: (u64, u64),
+    /// Files that are full and being finished.
+    pub(crate) unfinished: usize,
     #[cfg(test)]
     pub(crate) page_limit: Option<u32>,
 }
@@ -118,6 +120,7 @@ impl State {
             changes: 0,
             trimmed: HashMap::new(),
             trims: (0, 0),
+            unfinished: 0,
             #[cfg(test)]
             page_limit: None,
         }
@@ -126,6 +129,11 @@ impl State {
     /// Fails once a write has failed.
     pub(crate) fn alive(&self) -> Result<()> {
         self.dead.as_deref().map_or(Ok(()), |found| Err(poisoned(found)))
+    }
+
+    /// Whether nothing is under way: the writer sleeps, and every full file is finished.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.idle.is_some() && !self.has_work() && self.unfinished == 0
     }
 
     /// Whether the writer has anything to do.
@@ -144,6 +152,8 @@ pub(crate) struct Shared {
     pub(crate) room: Condvar,
     /// Consumers wait for anything newly durable.
     pub(crate) news: Condvar,
+    /// Somebody waits until nothing is under way.
+    pub(crate) rest: Condvar,
 }
 
 impl Shared {
@@ -153,6 +163,7 @@ impl Shared {
             work: Condvar::new(),
             room: Condvar::new(),
             news: Condvar::new(),
+            rest: Condvar::new(),
         }
     }
 
@@ -171,6 +182,7 @@ impl Shared {
         drop(state);
         self.room.notify_all();
         self.news.notify_all();
+        self.rest.notify_all();
     }
 }
 

@@ -10,6 +10,7 @@ use crate::hot::HotFile;
 use crate::pool::Pool;
 use crate::rotate::Rotation;
 use crate::shared::{Queued, Shared, Space, State, wait, wait_for};
+use change::planted::{Defect, is_planted};
 use change::{LaneId, Offset};
 use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -72,6 +73,9 @@ impl Writer {
         loop {
             let asked = self.gather(space);
             let closing = asked.closing;
+            if is_planted(Defect::RemoveBeforeSync) {
+                self.let_go(asked.trims);
+            }
             match self.write(space) {
                 Outcome::Durable => space = Space::Enough,
                 Outcome::Full | Outcome::Busy if closing => break,
@@ -96,6 +100,7 @@ impl Writer {
         let mut state = shared.state();
         if self.frames.is_empty() || space == Space::Full {
             state.idle = Some(1);
+            shared.rest.notify_all();
             let sleeps = |s: &mut State| match space {
                 Space::Enough => !s.has_work() && s.dead.is_none(),
                 Space::Full => s.trims.0 == s.trims.1 && !s.closing && s.dead.is_none(),
@@ -160,6 +165,9 @@ impl Writer {
             }
             Err(error) if is_full(&error) && self.file.is_settled() => Outcome::Full,
             Err(error) if is_busy(&error) && self.file.is_settled() => Outcome::Busy,
+            Err(_) if is_planted(Defect::RetryFailedSync) && self.file.is_settled() => {
+                Outcome::Busy
+            }
             Err(error) => {
                 self.shared.die(error.to_string());
                 Outcome::Dead
