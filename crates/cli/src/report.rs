@@ -21,6 +21,7 @@ pub(crate) fn reconciliation(flow: &str, done: &Reconciliation, most: usize) -> 
         "repaired": done.repaired,
         "dropped": done.dropped,
         "refused": done.refused,
+        "by_hand": done.by_hand.iter().map(by_hand).collect::<Vec<_>>(),
         "certificates": done.certificates,
         "tables": done.found.iter().map(table).collect::<Vec<_>>(),
         "after": done.after.iter().map(table).collect::<Vec<_>>(),
@@ -31,6 +32,10 @@ pub(crate) fn reconciliation(flow: &str, done: &Reconciliation, most: usize) -> 
             .take(most)
             .collect::<Vec<_>>(),
     })
+}
+
+fn by_hand((table, key): &(String, change::Key)) -> Value {
+    json!({ "table": table, "key": key.0.iter().map(ToString::to_string).collect::<Vec<_>>() })
 }
 
 fn table(proof: &TableProof) -> Value {
@@ -99,6 +104,13 @@ pub(crate) fn print(output: &Output, answer: &Value) {
     if let Some(refused) = answer["refused"].as_str() {
         output.talk(&format!("not repaired: {refused}"));
     }
+    for row in list(&answer["by_hand"]) {
+        output.talk(&format!(
+            "delete by hand at the target: {} ({}), whose key no column of the key can hold",
+            row["table"].as_str().unwrap_or_default(),
+            words(&row["key"])
+        ));
+    }
     for table in list(&answer["after"]) {
         let mut again = table.clone();
         again["type"] = json!("table_after_repair");
@@ -106,13 +118,14 @@ pub(crate) fn print(output: &Output, answer: &Value) {
     }
 }
 
+/// Texts of a list, with commas.
+fn words(texts: &Value) -> String {
+    list(texts).iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+}
+
 fn difference_line(row: &Value) -> String {
-    let words = |field: &str| {
-        let list = list(&row[field]).iter().filter_map(Value::as_str);
-        list.collect::<Vec<_>>().join(", ")
-    };
     let word = |field: &str| row[field].as_str().unwrap_or_default();
-    let columns = match words("columns") {
+    let columns = match words(&row["columns"]) {
         columns if columns.is_empty() => String::new(),
         columns => format!("  in {columns}"),
     };
@@ -120,7 +133,7 @@ fn difference_line(row: &Value) -> String {
         "    {:<11} {}  ({})  {} side{columns}",
         word("kind"),
         word("site"),
-        words("key"),
+        words(&row["key"]),
         word("side")
     )
 }

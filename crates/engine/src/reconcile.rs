@@ -12,6 +12,7 @@ use crate::path::TablePath;
 use crate::repairs::{RepairOrder, RepairOutcome};
 use crate::state::FlowIdentity;
 use crate::watch::Watch;
+use change::Key;
 use connect::{Error, Kind, Result};
 use flow::{Flow, FlowTable, Site};
 use proof::{
@@ -41,6 +42,8 @@ pub struct Reconciliation {
     pub repaired: u64,
     /// Rows left alone, since something newer was there or on the way.
     pub dropped: u64,
+    /// Rows that only a person can remove, by table: they stand under keys that no column of the key can hold.
+    pub by_hand: Vec<(String, Key)>,
     /// Why nothing was mended, where differences were found and mending was asked for.
     pub refused: Option<String>,
     /// Numbers of the certificates made.
@@ -216,6 +219,8 @@ impl Reconciler<'_> {
                 done += proof.rows;
                 outcome.certificates.push(self.certify(&pair.subject, &proof)?);
                 let plan = RepairPlan::of(&proof, &pair.subject.path)?;
+                let by_hand = plan.by_hand.iter().map(|key| (table.target.clone(), key.clone()));
+                outcome.by_hand.extend(by_hand);
                 if !plan.is_empty() {
                     plans.push((pair, plan));
                 }
@@ -343,6 +348,7 @@ fn together(plans: &[(Pair, RepairPlan)]) -> RepairPlan {
     RepairPlan {
         lots: Vec::new(),
         recapture: Vec::new(),
+        by_hand: Vec::new(),
         changes: plans.iter().map(|(_, plan)| plan.changes).sum(),
         systematic: plans.iter().find_map(|(_, plan)| plan.systematic.clone()),
     }

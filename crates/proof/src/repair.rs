@@ -5,7 +5,7 @@
 
 use crate::fit::is_bound;
 use crate::subject::RowPath;
-use crate::verdict::{Difference, DifferenceKind, Side, TableProof};
+use crate::verdict::{DifferenceKind, Side, TableProof};
 use arrow::array::RecordBatch;
 use change::{Key, Offset, Value, value};
 use connect::{Error, Result};
@@ -30,6 +30,9 @@ pub struct RepairPlan {
     pub lots: Vec<Lot>,
     /// Source keys for the capture to read again (`ReadRequest::Keys`).
     pub recapture: Vec<Key>,
+    /// Keys of rows that should not be there and that no plan reaches: they hold what no column of the key can, and
+    /// writers delete by typed keys. Somebody must remove them by hand.
+    pub by_hand: Vec<Key>,
     /// Rows that would change, the ones that were not listed included.
     pub changes: u64,
     /// Why nothing may be mended, whatever the limits: a systematic column.
@@ -99,13 +102,14 @@ impl RepairPlan {
     /// `Internal` when a row does not fit its table.
     pub fn of(proof: &TableProof, path: &RowPath) -> Result<RepairPlan> {
         let mut lots: BTreeMap<Offset, (Cells, Cells)> = BTreeMap::new();
-        let mut recapture = Vec::new();
+        let (mut recapture, mut by_hand) = (Vec::new(), Vec::new());
         for difference in &proof.differences {
             if difference.side == Side::Capture {
                 recapture.push(path.source_key(&difference.key));
                 continue;
             }
-            if !is_in_reach(difference, path) {
+            if !is_bound(&difference.key, &path.target().schema) {
+                by_hand.push(difference.key.clone());
                 continue;
             }
             let (rows, gone) = lots.entry(difference.known_at).or_default();
@@ -132,19 +136,10 @@ impl RepairPlan {
             })
             .collect::<Result<_>>()?;
         let systematic = proof.systematic.first().map(ToString::to_string);
-        Ok(RepairPlan { lots, recapture, changes: proof.wrong(), systematic })
+        Ok(RepairPlan { lots, recapture, by_hand, changes: proof.wrong(), systematic })
     }
 
-    /// Differences that no plan mends: rows that should not be there, under a key as no column of the key can hold
-    /// it. Writers delete by typed keys, so such a row must be removed by hand.
-    pub fn out_of_reach<'a>(
-        proof: &'a TableProof,
-        path: &'a RowPath,
-    ) -> impl Iterator<Item = &'a Difference> {
-        proof.differences.iter().filter(|difference| !is_in_reach(difference, path))
-    }
-
-    /// Whether there is nothing to mend.
+    /// Whether there is nothing that can be mended.
     pub fn is_empty(&self) -> bool {
         self.lots.is_empty() && self.recapture.is_empty()
     }
@@ -167,10 +162,6 @@ impl RepairPlan {
         }
         Ok(())
     }
-}
-
-fn is_in_reach(difference: &Difference, path: &RowPath) -> bool {
-    is_bound(&difference.key, &path.target().schema)
 }
 
 fn misfit(e: value::WrongType) -> Error {

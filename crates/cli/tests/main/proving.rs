@@ -100,6 +100,19 @@ fn over_the_cap_nothing_is_mended_and_that_is_said() {
 }
 
 #[test]
+fn a_row_whose_key_was_damaged_into_another_type_is_left_to_a_person_who_is_told() {
+    let project = moved();
+    let central = project.db("central.db");
+    central.execute("update stock set sku = x'00ff' where sku = 'sku-00011'", []).unwrap();
+    let ended = project.expect("reconcile stock --repair", 2);
+    assert!(ended.err.contains("delete by hand at the target: stock ("), "{}", ended.err);
+    assert_eq!(number(&central, "select count(*) from stock where sku = 'sku-00011'"), 1);
+    central.execute("delete from stock where typeof(sku) = 'blob'", []).unwrap();
+    project.expect("reconcile stock", 0);
+    assert_same(&project.db("shop.db"), ALL, &central, ALL);
+}
+
+#[test]
 fn a_change_the_capture_never_saw_is_found_and_fetched() {
     let project = moved();
     let shop = project.db("shop.db");
