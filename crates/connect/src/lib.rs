@@ -10,22 +10,30 @@
 pub mod clock;
 pub mod component;
 pub mod conformance;
+pub mod connectors;
 pub mod error;
 pub mod exact;
 pub mod files;
 pub mod log;
+mod masked;
 pub mod memory;
 pub mod read;
+pub mod redact;
+pub mod secret;
+pub mod setting;
 pub mod source;
 pub mod target;
 pub mod transform;
 
 pub use clock::{Clock, SystemClock};
-pub use component::{Capabilities, Connector, Connectors, SiteSettings};
+pub use component::{Capabilities, Connector};
+pub use connectors::Connectors;
 pub use error::{Error, Kind, Result, State};
 pub use files::{FileEntry, FileOptions, FileSite};
 pub use log::{Bounds, Log, Tail};
 pub use read::{Cut, KeyRange, Owner, Readable, Scan, Sees};
+pub use secret::{ProcessSecrets, Reference, Secret, Secrets};
+pub use setting::{Setting, SiteSettings};
 pub use source::{ChangeReader, ReadRequest, Resume, Retained, Source};
 pub use target::{
     Claim, Counters, FlowProgress, LaneProgress, Load, Publish, Published, PublishedRun, RowWork,

@@ -3,6 +3,9 @@
 
 #[path = "main/files.rs"]
 mod files;
+#[cfg(unix)]
+#[path = "main/files_beneath.rs"]
+mod files_beneath;
 #[path = "main/files_csv.rs"]
 mod files_csv;
 #[path = "main/sqlite_capture.rs"]

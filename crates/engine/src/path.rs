@@ -201,18 +201,18 @@ fn owner_of(flow: &Flow, site: &Site, schema: &TableSchema) -> Result<Option<Own
             .code("E0403")
     };
     let place = schema.index_of(column).ok_or_else(missing)?;
-    let name = if Some(column) == flow.site_column.as_ref() {
-        &site.name
-    } else {
-        site.settings.options.get("owner").unwrap_or(&site.name)
+    let own = match flow.site_column.as_ref() {
+        Some(site_column) if site_column == column => None,
+        _ => site.settings.option("owner")?,
     };
+    let name = own.as_ref().map_or(site.name.as_str(), |owner| owner.expose());
     let value = match schema.columns()[place].ty {
         ColumnType::Int64 => name.parse().map(Value::Int).map_err(|_| {
             Error::invalid(format!("site {} has no number for owner column {column}", site.name))
                 .fix("give the site `owner = \"NUMBER\"` in sites.toml or in its CSV")
                 .code("E0403")
         })?,
-        _ => Value::Text(name.clone()),
+        _ => Value::Text(name.to_string()),
     };
     Ok(Some(Owner { column: column.clone(), value }))
 }

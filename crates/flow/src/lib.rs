@@ -3,6 +3,7 @@
 pub mod check;
 pub mod cron;
 pub mod diagnostic;
+pub mod due;
 pub mod explain;
 pub mod fingerprint;
 pub mod flow;
@@ -14,8 +15,8 @@ pub mod spec;
 pub mod suggest;
 
 pub use check::online::{FlowReport, Inspect, ModeReport, check_online};
-pub use check::template::{ProcessSecrets, Secrets};
 pub use diagnostic::{Paint, Place, Problem, Severity, Spot};
+pub use due::Served;
 pub use flow::{
     Apply, Batch, CatchUp, Check, DeadLetter, Events, Flow, FlowTable, From, Group, LogSettings,
     Mode, NewColumns, OnFail, Project, Reconcile, Repair, Site, TransactionMode, Writer,

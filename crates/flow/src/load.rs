@@ -5,13 +5,15 @@
 
 use crate::check::across::{self, Draft};
 use crate::check::flow as check_flow;
+use crate::check::masks;
 use crate::check::sites::{self as check_sites, Sites, World};
-use crate::check::template::{ProcessSecrets, Secrets};
 use crate::diagnostic::{Place, Problem};
 use crate::flow::{Flow, LogSettings, Project};
 use crate::source_text::{SourceText, why_unread};
 use crate::spec;
+use connect::{ProcessSecrets, Secrets};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the loader is told of the binary it runs in.
@@ -21,13 +23,13 @@ pub struct Context<'a> {
     /// Keys of a site that connectors know; when empty, any key is passed on.
     pub options: &'a [&'a str],
     /// Where secrets come from.
-    pub secrets: &'a dyn Secrets,
+    pub secrets: Arc<dyn Secrets>,
 }
 
 impl<'a> Context<'a> {
     /// A context with the process's own environment and files.
     pub fn new(schemes: &'a [&'a str]) -> Self {
-        Context { schemes, options: &[], secrets: &ProcessSecrets }
+        Context { schemes, options: &[], secrets: Arc::new(ProcessSecrets) }
     }
 }
 
@@ -130,7 +132,7 @@ fn open(root: &Path, path: &Path, problems: &mut Vec<Problem>) -> Option<SourceT
 /// Reads `sites.toml` and its lists; `None` when names in it cannot be relied on.
 fn read_sites(root: &Path, context: &Context<'_>, problems: &mut Vec<Problem>) -> Option<Sites> {
     let source = open(root, Path::new("sites.toml"), problems)?;
-    let world = World { root, schemes: context.schemes, secrets: context.secrets };
+    let world = World { root, schemes: context.schemes, secrets: &context.secrets };
     let specs = spec::sites::read(&source, context.options);
     let mut sites = specs.map(|specs| check_sites::resolve(&source, &specs, &world));
     // An entry that was left out would make every flow that names it wrong too.
@@ -161,6 +163,9 @@ fn read_flows(root: &Path, sites: Option<&Sites>, problems: &mut Vec<Problem>) -
         }
         let spec = spec::flow::read(&source);
         let flow = spec.as_ref().and_then(|s| check_flow::resolve(&source, &name, s, sites));
+        if let (Some(spec), Some(flow), Some(sites)) = (&spec, &flow, sites) {
+            masks::check_flow(&source, spec, flow, sites);
+        }
         drafts.push(Draft { name, source, spec, flow });
     }
     across::check(&drafts);

@@ -1,9 +1,11 @@
 //! A file of the project while it is being read: its text, and the problems found in it.
 //!
-//! Turns byte ranges into lines and columns. A line that is shown has its passwords masked, whatever the problem.
+//! Turns byte ranges into lines and columns. A line that is shown has its passwords masked, whatever the problem; one
+//! that may hold nothing else is not shown.
 
 use crate::diagnostic::{Place, Problem, Spot};
-use std::cell::RefCell;
+use connect::redact::{names_secret, redacted_in_place};
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -29,12 +31,23 @@ pub struct SourceText {
     path: PathBuf,
     text: String,
     problems: RefCell<Vec<Problem>>,
+    hidden: Cell<bool>,
 }
 
 impl SourceText {
     /// A file, its path given below the project's folder.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
-        SourceText { path: path.into(), text: text.into(), problems: RefCell::default() }
+        SourceText {
+            path: path.into(),
+            text: text.into(),
+            problems: RefCell::default(),
+            hidden: Cell::new(false),
+        }
+    }
+
+    /// From now on no line of the file is shown.
+    pub fn hide_lines(&self) {
+        self.hidden.set(true);
     }
 
     /// Its path below the project's folder.
@@ -82,10 +95,25 @@ impl SourceText {
             line: self.text[..line_start].matches('\n').count() + 1,
             column: self.text[line_start..start].chars().count() + 1,
             len: marked.trim_end_matches('\r').chars().count().max(1),
-            text: mask_password(line),
+            text: match self.hidden.get() || self.continues_secret(line_start) {
+                true => HIDDEN_LINE.into(),
+                false => redacted_in_place(line),
+            },
             label: label.into(),
         };
         Place { file: self.path.clone(), spot: Some(spot) }
+    }
+
+    /// Whether a line lies inside a text of several lines whose key names a secret.
+    fn continues_secret(&self, line_start: usize) -> bool {
+        let before = &self.text[..line_start];
+        ["\"\"\"", "'''"].into_iter().any(|quotes| {
+            let open = before.matches(quotes).count() % 2 == 1;
+            let key = before
+                .rfind(quotes)
+                .map_or("", |at| before[..at].rsplit('\n').next().unwrap_or_default());
+            open && (names_secret(key) || key.trim_start().starts_with("url"))
+        })
     }
 
     /// The bytes of a line, counted from 1.
@@ -101,100 +129,8 @@ impl SourceText {
     }
 }
 
-/// Words that name a secret when they are part of a key.
-const SECRET_WORDS: &[&str] =
-    &["password", "passwd", "passphrase", "pwd", "secret", "token", "api_key"];
-
-/// Whether a key names a secret.
-pub fn names_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| key.contains(word))
-}
-
-/// Where a url holds a password, as bytes of it: behind `://user:` or behind `password=`.
-///
-/// `${...}` may hold any of the signs that divide a url, so it is looked through.
-pub fn password_in_url(url: &str) -> Option<Range<usize>> {
-    let flat = flatten_references(url);
-    if let Some(scheme) = flat.find("://") {
-        let from = scheme + 3;
-        let upto = flat[from..].find(['/', '?', '#']).map_or(flat.len(), |n| from + n);
-        // A password may itself hold a slash: then the last `@` of the url ends it.
-        let at = flat[from..upto].rfind('@').or_else(|| flat[from..].rfind('@'));
-        if let Some(at) = at.map(|n| from + n)
-            && let Some(colon) = flat[from..at].find(':').map(|n| from + n)
-            && colon + 1 < at
-        {
-            return Some(colon + 1..at);
-        }
-    }
-    let query = flat.find('?')? + 1;
-    let mut start = query;
-    for pair in flat[query..].split(['&', ';']) {
-        if let Some((key, value)) = pair.split_once('=')
-            && names_secret(key)
-            && !value.is_empty()
-        {
-            let from = start + key.len() + 1;
-            return Some(from..from + value.len());
-        }
-        start += pair.len() + 1;
-    }
-    None
-}
-
-/// The same text with everything inside `${...}` replaced by letters, byte for byte.
-fn flatten_references(url: &str) -> String {
-    let mut flat = url.to_string();
-    let mut from = 0;
-    while let Some(open) = flat[from..].find("${").map(|n| from + n) {
-        let Some(close) = flat[open..].find('}').map(|n| open + n) else { break };
-        let inside = "x".repeat(close - open - 2);
-        flat.replace_range(open + 2..close, &inside);
-        from = close;
-    }
-    flat
-}
-
-/// Whether a text is nothing but references: `${env:X}`, `${file:/path}`.
-pub fn only_references(text: &str) -> bool {
-    let mut rest = text;
-    while let Some(inside) = rest.strip_prefix("${") {
-        match inside.find('}') {
-            Some(close) => rest = &inside[close + 1..],
-            None => return false,
-        }
-    }
-    rest.is_empty() && !text.is_empty()
-}
-
-/// A line with its literal passwords replaced by stars.
-fn mask_password(line: &str) -> String {
-    let mut masked = line.to_string();
-    if let Some(span) = password_in_url(line)
-        && !only_references(&line[span.clone()])
-    {
-        masked = stars(line, span);
-    }
-    if let Some((key, value)) = line.split_once('=')
-        && names_secret(key)
-        && !value.contains("${")
-        && let Some(open) = value.find(['"', '\'']).map(|n| key.len() + 2 + n)
-        && let Some(close) = line.rfind(['"', '\''])
-        && open < close
-    {
-        masked = stars(&masked, open..close);
-    }
-    masked
-}
-
-/// The text with the characters of a range replaced by stars.
-fn stars(text: &str, span: Range<usize>) -> String {
-    let from = text.floor_char_boundary(span.start);
-    let upto = text.ceil_char_boundary(span.end.min(text.len())).max(from);
-    let stars = "*".repeat(text[from..upto].chars().count());
-    format!("{}{stars}{}", &text[..from], &text[upto..])
-}
+/// What a line is shown as where none of it may be seen.
+const HIDDEN_LINE: &str = "(this line is not shown: it may hold a secret)";
 
 /// Why a file could not be read, in plain words.
 pub fn why_unread(error: &std::io::Error) -> String {

@@ -73,9 +73,10 @@ fn write(path: &Path, text: &str) -> EdgeResult<()> {
 fn measure(root: &Path, url: &str) -> EdgeResult<InitFrom> {
     let settings = SiteSettings {
         site: "source".into(),
-        url: url.to_string(),
+        url: url.into(),
         root: root.to_path_buf(),
         options: BTreeMap::new(),
+        masks: Default::default(),
     };
     let mut site = connectors().of(&settings)?.readable(&settings)?;
     let mut tables = Vec::new();

@@ -5,7 +5,6 @@
 use connect::{Error, Result};
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 use std::time::SystemTime;
 
 const CHUNK_BYTES: usize = 64 << 10;
@@ -22,19 +21,15 @@ pub(super) fn unreadable(error: &io::Error) -> Error {
     Error::unavailable("the file cannot be read").found(error.to_string())
 }
 
-/// Opens a file.
-pub(super) fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|e| unreadable(&e))
-}
-
 /// BLAKE3 of a file that rests while it is read, in hex.
 ///
 /// # Errors
 /// `Unavailable` when it cannot be read, or changes meanwhile.
-pub(super) fn fingerprint(path: &Path) -> Result<String> {
-    let before = state(path)?;
-    let (hash, bytes) = hash(open(path)?)?;
-    if state(path)? != before || before.0 != bytes {
+pub(super) fn fingerprint(open: impl Fn() -> Result<File>) -> Result<String> {
+    let file = open()?;
+    let before = state(&file)?;
+    let (hash, bytes) = hash(file)?;
+    if state(&open()?)? != before || before.0 != bytes {
         return Err(Error::unavailable("the file is still being written")
             .found("it changed while it was looked at")
             .fix(
@@ -45,8 +40,8 @@ pub(super) fn fingerprint(path: &Path) -> Result<String> {
 }
 
 /// Size and time of the last change.
-fn state(path: &Path) -> Result<(u64, SystemTime)> {
-    let found = std::fs::metadata(path).map_err(|e| unreadable(&e))?;
+fn state(file: &File) -> Result<(u64, SystemTime)> {
+    let found = file.metadata().map_err(|e| unreadable(&e))?;
     Ok((found.len(), found.modified().map_err(|e| unreadable(&e))?))
 }
 

@@ -6,46 +6,42 @@
 //! - Every column is text, as it is, unless the flow gives it a type; then each field is such a value exactly, or
 //!   the file is refused with line and column.
 //! - Refused as cut off: a file that ends inside quotes, or whose last record has no line end and too few fields.
+//!   Refused as too much: what is beyond [`super::limits`].
 //!   Refused as malformed: another number of fields than the header, text behind a closing quote, no UTF-8.
 
 use super::cell::{Cells, column_type};
-use super::content::{Content, open};
+use super::content::Content;
+use super::limits::{BATCH_BYTES, MOST_COLUMNS, ROW_BYTES, beyond};
 use super::{BATCH_ROWS, Reading, Stop};
 use arrow::array::{RecordBatch, RecordBatchOptions};
+use change::planted::{Defect, is_planted};
 use change::{Column, ColumnType, SchemaError, TableSchema};
 use connect::{Error, FileOptions, Result};
 use csv::{ByteRecord, Reader, ReaderBuilder};
+use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 
-/// A batch is handed on when its text has grown to this, however few its rows.
-const BATCH_BYTES: usize = 8 << 20;
-/// The longest record; an open quote must not take the whole file into memory.
-const RECORD_BYTES: usize = 16 << 20;
 const MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The columns of a file, from its header and the flow's types.
 ///
 /// # Errors
 /// `Invalid` when there is no usable header or a type does not fit it.
-pub(super) fn describe(path: &Path, options: &FileOptions) -> Result<TableSchema> {
-    header(&mut reader(Watch::new(Content::new(open(path)?))), options)
+pub(super) fn describe(file: File, options: &FileOptions) -> Result<TableSchema> {
+    header(&mut reader(Watch::new(Content::new(file))), options)
 }
 
 /// Reads a file to its end, or to its first fault.
-///
-/// # Errors
-/// `Unavailable` when it cannot be opened; everything later is in the outcome.
 pub(super) fn read(
-    path: &Path,
+    file: File,
     schema: &TableSchema,
     options: &FileOptions,
     sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
-) -> Result<Reading> {
-    let mut reader = reader(Watch::new(Content::new(open(path)?)));
+) -> Reading {
+    let mut reader = reader(Watch::new(Content::new(file)));
     let outcome = records(&mut reader, schema, options, sink);
     let content = reader.into_inner().content.finish();
-    Ok(Reading { outcome, content })
+    Reading { outcome, content }
 }
 
 fn reader(watch: Watch) -> Reader<Watch> {
@@ -113,7 +109,9 @@ fn records(
     }
     all += rows.hand_on(reader, sink)?;
     match reader.get_ref().quotes {
-        Quotes::Inside => Err(cut_off("it ends inside quotes").into()),
+        Quotes::Inside if !is_planted(Defect::EndIsComplete) => {
+            Err(cut_off("it ends inside quotes").into())
+        }
         _ => Ok(all),
     }
 }
@@ -214,11 +212,32 @@ fn wrong_width(reader: &mut Reader<Watch>, line: u64, found: usize, width: usize
 
 fn failed(error: &csv::Error) -> Error {
     match error.kind() {
-        csv::ErrorKind::Io(e) if e.kind() == io::ErrorKind::InvalidData => {
-            Error::refused(e.to_string()).fix("look for a quote that is never closed")
-        }
-        csv::ErrorKind::Io(e) => super::content::unreadable(e),
+        csv::ErrorKind::Io(e) => match e.get_ref().and_then(|e| e.downcast_ref::<Over>()) {
+            Some(over) => over.error(),
+            None => super::content::unreadable(e),
+        },
         _ => Error::internal("a record could not be taken apart"),
+    }
+}
+
+/// A record that asks for too much, by the line it begins in.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum Over {
+    #[error("the record at line {0} is too long")]
+    Bytes(u64),
+    #[error("the record at line {0} has too many columns")]
+    Columns(u64),
+}
+
+impl Over {
+    fn error(self) -> Error {
+        match self {
+            Over::Bytes(_) => beyond(self.to_string(), format!("more than {ROW_BYTES} bytes"))
+                .fix("look for a quote that is never closed"),
+            Over::Columns(_) => beyond(self.to_string(), format!("more than {MOST_COLUMNS}")).fix(
+                format!("write at most {MOST_COLUMNS} columns, each record on lines of its own"),
+            ),
+        }
     }
 }
 
@@ -246,6 +265,9 @@ struct Watch {
     line_ended: bool,
     ended: bool,
     in_record: usize,
+    columns: usize,
+    /// The line in which the record begins.
+    begun: u64,
     malformed: Option<u64>,
 }
 
@@ -259,6 +281,8 @@ impl Watch {
             line_ended: true,
             ended: false,
             in_record: 0,
+            columns: 1,
+            begun: 1,
             malformed: None,
         }
     }
@@ -270,7 +294,10 @@ impl Watch {
                 (Quotes::Begin, b'"') | (Quotes::Behind, b'"') => Quotes::Inside,
                 (Quotes::Inside, b'"') => Quotes::Behind,
                 (Quotes::Inside, _) => Quotes::Inside,
-                (_, b',') => Quotes::Begin,
+                (_, b',') => {
+                    self.columns += 1;
+                    Quotes::Begin
+                }
                 _ if ends => Quotes::Begin,
                 (Quotes::Behind, _) => {
                     self.malformed.get_or_insert(self.line);
@@ -279,12 +306,14 @@ impl Watch {
                 _ => Quotes::Without,
             };
             self.line_ended = ends && self.quotes == Quotes::Begin;
-            self.in_record = if self.line_ended { 0 } else { self.in_record + 1 };
+            self.in_record += 1;
             self.line += u64::from(byte == b'\n');
-            if self.in_record > RECORD_BYTES {
-                let text =
-                    format!("a record is longer than {RECORD_BYTES} bytes at line {}", self.line);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            if self.line_ended {
+                (self.in_record, self.columns, self.begun) = (0, 1, self.line);
+            } else if self.in_record > ROW_BYTES {
+                return Err(io::Error::other(Over::Bytes(self.begun)));
+            } else if self.columns > MOST_COLUMNS {
+                return Err(io::Error::other(Over::Columns(self.begun)));
             }
         }
         Ok(())

@@ -1,28 +1,37 @@
 //! Parquet: the footer says the columns; values come out in exact types or the file is refused.
+//!
+//! What the file says of itself is looked at first ([`footer`], [`weigh`]): the decoder trusts it. Rows count only
+//! when there are as many as the footer says.
 
-use super::content::{hash, open, unreadable};
+mod compact;
+mod footer;
+mod weigh;
+
+use super::content::{hash, unreadable};
 use super::exact::exact_schema;
-use super::{BATCH_ROWS, Reading, Stop};
-use arrow::array::RecordBatch;
+use super::limits::{ROW_BYTES, beyond, grown, is_grown};
+use super::{Reading, Stop};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::DataType;
 use change::TableSchema;
+use change::planted::{Defect, is_planted};
 use connect::exact::exact_batch;
 use connect::{Error, FileOptions, Result};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-
-const MAGIC: &[u8; 4] = b"PAR1";
-/// Magic, length of the footer, magic.
-const LEAST_BYTES: u64 = 12;
+use weigh::damaged;
 
 /// The columns of a file.
 ///
 /// # Errors
-/// `Unavailable` when it has no footer yet, `Invalid` when the footer cannot be read or a type is not exact.
-pub(super) fn describe(path: &Path, options: &FileOptions) -> Result<TableSchema> {
-    let schema = exact_schema(builder(open(path)?)?.schema())?;
+/// `Unavailable` when it has no footer yet, `Invalid` when the footer cannot be read or a type is not exact,
+/// `Refused` when it asks for too much.
+pub(super) fn describe(mut file: File, options: &FileOptions) -> Result<TableSchema> {
+    let schema = exact_schema(metadata(&mut file)?.schema())?;
     match options.types.keys().next() {
         None => Ok(schema),
         Some(name) => Err(Error::invalid(format!("column {name} cannot be given a type"))
@@ -34,13 +43,12 @@ pub(super) fn describe(path: &Path, options: &FileOptions) -> Result<TableSchema
 /// Reads a file to its end, or to its first fault.
 ///
 /// # Errors
-/// `Unavailable` when it cannot be opened; everything later is in the outcome.
+/// `Unavailable` when its handle cannot be copied; everything else is in the outcome.
 pub(super) fn read(
-    path: &Path,
+    mut file: File,
     schema: &TableSchema,
     sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
 ) -> Result<Reading> {
-    let mut file = open(path)?;
     let outcome = rows(file.try_clone().map_err(|e| unreadable(&e))?, schema, sink);
     // Hashed last, through the same handle: what was read before is what is hashed now.
     let rewound = file.seek(SeekFrom::Start(0)).map_err(|e| unreadable(&e));
@@ -49,51 +57,97 @@ pub(super) fn read(
 }
 
 fn rows(
-    file: File,
+    mut file: File,
     schema: &TableSchema,
     sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
 ) -> Result<u64, Stop> {
-    let broken = || Error::refused("the file is damaged: its pages cannot be read");
-    let builder = builder(file)?;
-    if exact_schema(builder.schema())?.columns() != schema.columns() {
+    let metadata = metadata(&mut file)?;
+    if exact_schema(metadata.schema())?.columns() != schema.columns() {
         return Err(Error::invalid("the file has other columns than were described").into());
     }
-    let mut reader = guarded(|| builder.with_batch_size(BATCH_ROWS).build()).ok_or_else(broken)?;
-    let mut rows = 0;
-    while let Some(batch) = guarded(|| reader.next().transpose()).ok_or_else(broken)? {
-        let batch = exact_batch(&batch, schema)?;
-        rows += batch.num_rows() as u64;
-        sink(batch).map_err(Stop::Sink)?;
+    let length = file.metadata().map_err(|e| unreadable(&e))?.len();
+    let (mut rows, mut unpacked, mut decoded) = (0, 0, 0);
+    for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
+        let weighed = weigh::row_group(&mut file, group)
+            .map_err(|e| e.at(format!("row group {}", number + 1)))?;
+        unpacked += weighed.unpacked;
+        let before = rows;
+        let file = file.try_clone().map_err(|e| unreadable(&e))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
+            .with_row_groups(vec![number])
+            .with_batch_size(weighed.rows);
+        let mut reader = guarded(|| builder.build()).ok_or_else(damaged)?;
+        while let Some(batch) = guarded(|| reader.next().transpose()).ok_or_else(damaged)? {
+            decoded += bytes_of(&batch, rows)?;
+            if is_grown(unpacked.max(decoded), length) {
+                return Err(grown(unpacked.max(decoded), length).into());
+            }
+            let batch = exact_batch(&batch, schema)?;
+            rows += batch.num_rows() as u64;
+            sink(batch).map_err(Stop::Sink)?;
+        }
+        let promised = u64::try_from(group.num_rows()).unwrap_or(0);
+        if rows - before != promised && !is_planted(Defect::EndIsComplete) {
+            return Err(fewer(number, rows - before, promised).into());
+        }
     }
     Ok(rows)
 }
 
-fn builder(mut file: File) -> Result<ParquetRecordBatchReaderBuilder<File>> {
-    if !has_footer(&mut file).map_err(|e| unreadable(&e))? {
-        return Err(Error::unavailable("the file has no footer")
-            .found("it is still being written, or was cut off")
-            .effect("nothing of it is published; it is looked at again later")
-            .fix(
-                "write files under a name that ends in .tmp and rename them when they are complete",
-            ));
+/// The error of a row group that has other rows than the footer says.
+fn fewer(group: usize, rows: u64, promised: u64) -> Error {
+    Error::refused(format!("row group {} is not complete", group + 1))
+        .found(format!("{rows} rows, the footer says {promised}"))
+        .effect("nothing of the file is published")
+        .fix("deliver the file again, complete")
+}
+
+/// Bytes that a batch takes; a row that is too long is refused. `before` rows were read before it.
+fn bytes_of(batch: &RecordBatch, before: u64) -> Result<u64> {
+    let bytes = batch.get_array_memory_size();
+    if bytes <= ROW_BYTES {
+        return Ok(bytes as u64);
     }
-    guarded(|| ParquetRecordBatchReaderBuilder::try_new(file))
-        .ok_or_else(|| Error::invalid("the footer of the file cannot be read"))
+    let mut rows = vec![0usize; batch.num_rows()];
+    for column in batch.columns() {
+        lengths(column, &mut rows);
+    }
+    match rows.iter().position(|bytes| *bytes > ROW_BYTES) {
+        None => Ok(bytes as u64),
+        Some(row) => Err(beyond(
+            format!("row {} of the file is too long", before + row as u64 + 1),
+            format!("{} bytes", rows[row]),
+        )
+        .fix(format!("write rows of at most {ROW_BYTES} bytes"))),
+    }
+}
+
+/// Adds the lengths of a column's texts.
+fn lengths(column: &ArrayRef, rows: &mut [usize]) {
+    let mut add = |lengths: &mut dyn Iterator<Item = usize>| {
+        rows.iter_mut().zip(lengths).for_each(|(row, length)| *row += length);
+    };
+    match column.data_type() {
+        DataType::Utf8 => add(&mut column.as_string::<i32>().offsets().lengths()),
+        DataType::LargeUtf8 => add(&mut column.as_string::<i64>().offsets().lengths()),
+        DataType::Binary => add(&mut column.as_binary::<i32>().offsets().lengths()),
+        DataType::LargeBinary => add(&mut column.as_binary::<i64>().offsets().lengths()),
+        DataType::Utf8View => add(&mut column.as_string_view().lengths().map(|l| l as usize)),
+        DataType::BinaryView => add(&mut column.as_binary_view().lengths().map(|l| l as usize)),
+        // Numbers, and references whose dictionary was weighed.
+        _ => {}
+    }
+}
+
+/// What the footer says, once it has been looked at.
+fn metadata(file: &mut File) -> Result<ArrowReaderMetadata> {
+    footer::check(file)?;
+    guarded(|| ArrowReaderMetadata::load(&*file, ArrowReaderOptions::new()))
+        .ok_or_else(footer::damaged)
 }
 
 /// What the decoder says; `None` where it fails or trips over damaged bytes.
 fn guarded<T, E>(decode: impl FnOnce() -> Result<T, E>) -> Option<T> {
     // Nothing that was being decoded is used after a panic.
     catch_unwind(AssertUnwindSafe(decode)).ok()?.ok()
-}
-
-fn has_footer(file: &mut File) -> std::io::Result<bool> {
-    let mut end = [0; 4];
-    if file.metadata()?.len() < LEAST_BYTES {
-        return Ok(false);
-    }
-    file.seek(SeekFrom::End(-4))?;
-    file.read_exact(&mut end)?;
-    file.seek(SeekFrom::Start(0))?;
-    Ok(end == *MAGIC)
 }

@@ -3,10 +3,10 @@
 //! Where a name could be read in two ways, `*` takes as much as it can. Hidden and unfinished files (`.x`,
 //! `x.tmp`, `x.part`, `x~`) match nothing.
 
+use super::beneath::{Beneath, Found};
+use cap_std::fs::DirEntry;
 use connect::{Error, FileEntry, Result};
-use std::fs::DirEntry;
 use std::io;
-use std::path::Path;
 
 const INTERVAL: &str = "{interval}";
 
@@ -23,8 +23,8 @@ enum Piece {
 pub(super) struct Pattern(Vec<Vec<Piece>>);
 
 /// The error of a folder that is not there.
-pub(super) fn folder_gone(folder: &Path, error: &io::Error) -> Error {
-    Error::unavailable(format!("folder {} cannot be read", folder.display()))
+pub(super) fn folder_gone(folder: &str, error: &io::Error) -> Error {
+    Error::unavailable(format!("folder {folder} cannot be read"))
         .found(error.to_string())
         .fix("make the folder, or correct the url of the site or the pattern of the flow")
 }
@@ -66,8 +66,9 @@ impl Pattern {
     /// The files that match, by interval and path.
     ///
     /// # Errors
-    /// `Unavailable` when a folder cannot be read, `Invalid` when a name in it is no UTF-8.
-    pub(super) fn list(&self, root: &Path) -> Result<Vec<FileEntry>> {
+    /// `Unavailable` when a folder cannot be read, `Invalid` when a name in it is no UTF-8, or one that matches leads
+    /// out of the folder.
+    pub(super) fn list(&self, root: &Beneath) -> Result<Vec<FileEntry>> {
         let mut found = Vec::new();
         walk(&self.0, root, "", None, &mut found)?;
         found.sort();
@@ -75,9 +76,10 @@ impl Pattern {
     }
 }
 
+/// `prefix` is the folder that is looked at: empty, or a path that ends in a slash.
 fn walk(
     levels: &[Vec<Piece>],
-    folder: &Path,
+    root: &Beneath,
     prefix: &str,
     interval: Option<&str>,
     found: &mut Vec<FileEntry>,
@@ -85,21 +87,24 @@ fn walk(
     let Some((pieces, below)) = levels.split_first() else { return Ok(()) };
     if let ([Piece::Text(name)], false) = (pieces.as_slice(), below.is_empty()) {
         // A folder named in full must be there.
-        return walk(below, &folder.join(name), &format!("{prefix}{name}/"), interval, found);
+        return walk(below, root, &format!("{prefix}{name}/"), interval, found);
     }
-    let entries = std::fs::read_dir(folder).map_err(|e| folder_gone(folder, &e))?;
+    let entries = root.entries(prefix).map_err(|e| folder_gone(&root.shown(prefix), &e))?;
     for entry in entries {
-        let entry = entry.map_err(|e| folder_gone(folder, &e))?;
+        let entry = entry.map_err(|e| folder_gone(&root.shown(prefix), &e))?;
         let name = name_of(&entry)?;
         let Some(part) = matched(pieces, &name).filter(|_| !unfinished(&name)) else { continue };
         let interval = part.or(interval);
-        // The entry can be gone by now: then it is not listed.
-        let Ok(what) = std::fs::metadata(entry.path()) else { continue };
         let path = format!("{prefix}{name}");
-        if below.is_empty() && what.is_file() {
-            found.push(FileEntry { interval: interval.map(String::from), path, bytes: what.len() });
-        } else if !below.is_empty() && what.is_dir() {
-            walk(below, &entry.path(), &format!("{path}/"), interval, found)?;
+        match root.look(&path).map_err(|e| e.at(&path))? {
+            Some(Found::File(bytes)) if below.is_empty() => {
+                found.push(FileEntry { interval: interval.map(String::from), path, bytes });
+            }
+            Some(Found::Folder) if !below.is_empty() => {
+                walk(below, root, &format!("{path}/"), interval, found)?;
+            }
+            // It is gone by now, or of the other kind.
+            Some(_) | None => {}
         }
     }
     Ok(())

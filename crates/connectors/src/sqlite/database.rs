@@ -25,6 +25,8 @@ const PREPARED_STATEMENTS: usize = 256;
 pub(super) struct Database {
     site: String,
     path: PathBuf,
+    /// The path as messages show it: a part of it can be a secret.
+    shown: String,
     busy_timeout: Duration,
 }
 
@@ -32,9 +34,10 @@ impl Database {
     /// Reads a site's settings.
     pub(super) fn of(settings: &SiteSettings) -> Result<Database> {
         require_library(rusqlite::version_number())?;
-        let timeout = match settings.options.get("busy_timeout_ms") {
+        let timeout = match settings.option("busy_timeout_ms")? {
             None => BUSY_TIMEOUT_MS,
             Some(given) => given
+                .expose()
                 .parse::<i32>()
                 .ok()
                 .and_then(|ms| u64::try_from(ms).ok())
@@ -45,7 +48,8 @@ impl Database {
         };
         Ok(Database {
             site: settings.site.clone(),
-            path: settings.path(),
+            path: settings.path()?,
+            shown: settings.shown_path(),
             busy_timeout: Duration::from_millis(timeout),
         })
     }
@@ -58,6 +62,11 @@ impl Database {
     /// The file.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file, as messages name it.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
     }
 
     /// A connection that cannot write and never checkpoints.
@@ -97,7 +106,7 @@ impl Database {
     fn undisturbing(&self) -> Result<Connection> {
         if !self.path.exists() {
             return Err(Error::unavailable(format!("site {} has no database", self.site))
-                .found(format!("there is no file {}", self.path.display()))
+                .found(format!("there is no file {}", self.shown))
                 .fix("correct the site's url, or create the database"));
         }
         let connection = self.open(OpenFlags::empty())?;
@@ -113,7 +122,9 @@ impl Database {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(|e| {
             let mut error = failed(format!("cannot open the database of site {}", self.site))(e);
-            error.found = Some(format!("{}", self.path.display()));
+            error.found = Some(self.shown.clone());
+            // SQLite's own words repeat the path as it is, secrets included.
+            error.source = None;
             error.fix = Some("check that the path is right and the file may be read".into());
             error
         })?;
@@ -149,7 +160,7 @@ impl Database {
             return Ok(());
         }
         Err(Error::unavailable(format!("the database of site {} cannot be written", self.site))
-            .found(format!("{} may only be read", self.path.display()))
+            .found(format!("{} may only be read", self.shown))
             .fix("give the user who runs the engine the right to write it"))
     }
 }

@@ -1,19 +1,21 @@
 //! Sites and groups: lists read, columns and secrets filled in, names unique.
 
-use super::template::{self, Secrets, TemplateError};
+use super::masks;
+use super::template::{self, TemplateError};
 use super::times::unknown_zone;
 use crate::diagnostic::Problem;
 use crate::flow::{Group, Site};
 use crate::schedule::zone;
-use crate::source_text::{
-    At, SourceText, names_secret, only_references, password_in_url, why_unread,
-};
+use crate::source_text::{At, SourceText, why_unread};
 use crate::spec::form;
 use crate::spec::sites::SiteSpec;
-use connect::SiteSettings;
+use change::mask::Masks;
+use connect::redact::{names_secret, only_references, password_in_url};
+use connect::{Reference, Secrets, Setting, SiteSettings};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What sites are checked against.
 pub(crate) struct World<'a> {
@@ -22,7 +24,7 @@ pub(crate) struct World<'a> {
     /// The url schemes that connectors answer to.
     pub(crate) schemes: &'a [&'a str],
     /// Where secrets come from.
-    pub(crate) secrets: &'a dyn Secrets,
+    pub(crate) secrets: &'a Arc<dyn Secrets>,
 }
 
 /// Sites and groups that were resolved, and the lists that were read for it.
@@ -159,14 +161,9 @@ fn resolve_site(
         Ok(filled) => filled,
         Err(error) => {
             report_template(source, text, &spec.name.value, error);
-            text.value.clone()
+            Setting::from(text.value.as_str())
         }
     };
-    let url = spec.url.as_ref().map(|url| {
-        let filled = fill(url);
-        check_scheme(source, url, &filled, world);
-        filled
-    });
     let column = |name: &str| draft.columns.get(name).filter(|value| !value.is_empty()).cloned();
     if let Some(timezone) = &spec.timezone
         && zone(&timezone.value).is_none()
@@ -174,23 +171,33 @@ fn resolve_site(
         unknown_zone(source, timezone, "schedules of this site would run at another time");
     }
     let own = ["site", "region", "timezone"];
-    let mut options: BTreeMap<String, String> = draft.columns.clone();
-    options.retain(|name, value| !own.contains(&name.as_str()) && !value.is_empty());
+    let columns = draft.columns.iter();
+    let mut options: BTreeMap<String, Setting> = columns
+        .filter(|(name, value)| !own.contains(&name.as_str()) && !value.is_empty())
+        .map(|(name, value)| (name.clone(), Setting::from(value.as_str())))
+        .collect();
     for (key, value) in &spec.options {
         options.insert(key.clone(), fill(value));
     }
-    Site {
+    let settings = SiteSettings {
+        site: draft.name.clone(),
+        url: spec.url.as_ref().map(fill).unwrap_or_default(),
+        root: world.root.to_path_buf(),
+        options,
+        masks: Masks::new(spec.masks.iter().cloned()),
+    };
+    if let Some(url) = &spec.url {
+        check_scheme(source, url, &settings, world);
+    }
+    let site = Site {
         name: draft.name.clone(),
-        settings: SiteSettings {
-            site: draft.name.clone(),
-            url: url.unwrap_or_default(),
-            root: world.root.to_path_buf(),
-            options,
-        },
+        settings,
         group: group.map(String::from),
         timezone: column("timezone").or_else(|| spec.timezone.as_ref().map(|t| t.value.clone())),
         region: column("region").or_else(|| spec.region.as_ref().map(|r| r.value.clone())),
-    }
+    };
+    masks::check_site(source, spec, &site);
+    site
 }
 
 /// Refuses passwords that are written down.
@@ -243,12 +250,17 @@ fn report_template(source: &SourceText, text: &At<String>, site: &str, error: Te
             .at(source.place(&text.span, what))
             .fix("write {column}, ${env:NAME} or ${file:/path}"),
         TemplateError::NoSecret(reference, why) => {
-            Problem::error("E0209", format!("the secret `${{{reference}}}` of {site} is not there"))
+            let what = match why.code {
+                Some("E0209") => format!("the secret `{reference}` of {site} is not there"),
+                _ => why.what,
+            };
+            Problem::error(why.code.unwrap_or("E0209"), what)
                 .at(source.place(&text.span, "needed here"))
-                .found(why)
-                .fix(match reference.split_once(':') {
-                    Some(("env", name)) => format!("export {name}=..."),
-                    _ => "create the file, readable for this user only".into(),
+                .found(why.found.unwrap_or_default())
+                .fix(match (&reference, why.code) {
+                    (Reference::Env(name), Some("E0209")) => format!("export {name}=..."),
+                    (_, Some("E0209")) => "create the file, readable for this user only".into(),
+                    _ => why.fix.unwrap_or_default(),
                 })
         }
     };
@@ -256,11 +268,11 @@ fn report_template(source: &SourceText, text: &At<String>, site: &str, error: Te
 }
 
 /// Checks the url's scheme.
-fn check_scheme(source: &SourceText, url: &At<String>, filled: &str, world: &World<'_>) {
-    let scheme = filled.split_once(':').map_or("", |(scheme, _)| scheme);
-    if world.schemes.contains(&scheme) {
+fn check_scheme(source: &SourceText, url: &At<String>, site: &SiteSettings, world: &World<'_>) {
+    if world.schemes.contains(&site.scheme().as_str()) {
         return;
     }
+    let scheme = site.shown_scheme();
     let meant = crate::suggest::nearest(scheme, world.schemes.iter().copied());
     let label = match meant {
         Some(meant) => format!("did you mean `{meant}:`?"),

@@ -1,8 +1,9 @@
 //! The list behind `each_in`: one site a line, a header with the names of the columns.
 
 use crate::diagnostic::Problem;
-use crate::source_text::{SourceText, names_secret};
+use crate::source_text::SourceText;
 use crate::spec::form;
+use connect::redact::names_secret;
 use std::collections::BTreeMap;
 
 /// A line's number and its columns by name.
@@ -60,6 +61,8 @@ pub(crate) fn read(list: &SourceText) -> Vec<Row> {
 /// Checks the names of the columns; `false` when no line could be read with them.
 fn check_header(list: &SourceText, header: &[String]) -> bool {
     for name in header.iter().filter(|name| names_secret(name)) {
+        // What else is wrong with a line is said without it: it holds what must not be shown.
+        list.hide_lines();
         list.report(
             Problem::error("E0204", format!("the list has a column `{name}`"))
                 .at(list.place(&list.line_span(1), "secrets do not belong into lists"))

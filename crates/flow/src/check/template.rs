@@ -1,45 +1,23 @@
-//! `{column}` and `${env:X}`, `${file:/path}` inside values of `sites.toml`.
+//! `{column}` and `${env:X}`, `${file:/path}`, `${cmd:program}` inside values of `sites.toml`.
 //!
-//! One pass: what a column or a secret brings in is never looked at again, so neither can smuggle in a reference.
+//! Columns are filled in now; secrets stay references and are only asked for once, so that one that is missing is said
+//! now and not at night. One pass: what a column brings in is never looked at again, so it cannot smuggle in a
+//! reference.
 
+use connect::{Error, Reference, Secrets, Setting};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Where secrets come from.
-pub trait Secrets {
-    /// A variable of the environment.
-    fn env(&self, name: &str) -> Option<String>;
-
-    /// A file's text.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    fn file(&self, path: &Path) -> std::io::Result<String>;
-}
-
-/// The process's environment and files.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ProcessSecrets;
-
-impl Secrets for ProcessSecrets {
-    fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    fn file(&self, path: &Path) -> std::io::Result<String> {
-        std::fs::read_to_string(path)
-    }
-}
+use std::sync::Arc;
 
 /// Why a value could not be filled in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum TemplateError {
     /// `{name}` names no column; with the columns there are.
     UnknownColumn(String, Vec<String>),
     /// A brace without its partner, or a reference of unknown form.
     Malformed(String),
-    /// A secret that is not there: the reference, and why.
-    NoSecret(String, String),
+    /// A secret that is not there, or may not be used.
+    NoSecret(Reference, Box<Error>),
 }
 
 /// Fills in a value. `columns` is the row of the group's list; empty for a single site.
@@ -50,13 +28,13 @@ pub fn fill(
     text: &str,
     columns: &BTreeMap<String, String>,
     root: &Path,
-    secrets: &dyn Secrets,
-) -> Result<String, TemplateError> {
-    let mut out = String::new();
+    secrets: &Arc<dyn Secrets>,
+) -> Result<Setting, TemplateError> {
+    let mut out = Setting::default();
     let mut rest = text;
     while let Some(open) = rest.find(['{', '}']) {
         let secret = rest[..open].ends_with('$');
-        out.push_str(rest[..open].strip_suffix('$').unwrap_or(&rest[..open]));
+        out.add_text(rest[..open].strip_suffix('$').unwrap_or(&rest[..open]));
         if rest.as_bytes()[open] == b'}' {
             return Err(TemplateError::Malformed("a `}` without its `{`".into()));
         }
@@ -65,13 +43,17 @@ pub fn fill(
             .ok_or_else(|| TemplateError::Malformed("a `{` without its `}`".into()))?;
         let name = &inside[..close];
         if secret {
-            out.push_str(&resolve(&columns_in(name, columns)?, root, secrets)?);
+            let reference = reference(name, columns, root)?;
+            match secrets.find(&reference) {
+                Ok(_) => out.add_secret(reference, Arc::clone(secrets)),
+                Err(e) => return Err(TemplateError::NoSecret(reference, Box::new(e))),
+            }
         } else {
-            out.push_str(column(name, columns)?);
+            out.add_text(column(name, columns)?);
         }
         rest = &inside[close + 1..];
     }
-    out.push_str(rest);
+    out.add_text(rest);
     Ok(out)
 }
 
@@ -116,33 +98,38 @@ fn column<'a>(
     })
 }
 
-/// A secret's value.
-fn resolve(reference: &str, root: &Path, secrets: &dyn Secrets) -> Result<String, TemplateError> {
-    let missing = |why: String| TemplateError::NoSecret(reference.to_string(), why);
-    match reference.split_once(':') {
-        Some(("env", name)) => secrets
-            .env(name)
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| missing(format!("the environment has no {name}"))),
-        Some(("file", path)) => {
-            let text = secrets.file(&root.join(path)).map_err(|e| missing(e.to_string()))?;
-            Ok(text.trim_end_matches(['\r', '\n']).to_string())
-        }
-        _ => Err(TemplateError::Malformed(format!("`${{{reference}}}` is neither env: nor file:"))),
+/// A reference, read.
+fn reference(
+    written: &str,
+    columns: &BTreeMap<String, String>,
+    root: &Path,
+) -> Result<Reference, TemplateError> {
+    let (kind, place) = written.split_once(':').unwrap_or((written, ""));
+    let place = columns_in(place, columns)?;
+    match kind {
+        "env" => Ok(Reference::Env(place)),
+        "file" => Ok(Reference::File { path: root.join(&place), written: place }),
+        "cmd" if written.contains('{') => Err(TemplateError::Malformed(
+            "a program takes no columns: a list could make it another program".into(),
+        )),
+        "cmd" => Ok(Reference::Command(place)),
+        _ => Err(TemplateError::Malformed(format!("`${{{kind}}}` is none of env:, file:, cmd:"))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use connect::Secret;
 
     struct Fixed;
     impl Secrets for Fixed {
-        fn env(&self, name: &str) -> Option<String> {
-            (name == "PW_paris").then(|| "s3{x}".to_string())
-        }
-        fn file(&self, _: &Path) -> std::io::Result<String> {
-            Ok("from-file\n".into())
+        fn find(&self, reference: &Reference) -> connect::Result<Secret> {
+            match reference {
+                Reference::Env(name) if name == "PW_paris" => Ok(Secret::new("s3{x}")),
+                Reference::File { .. } => Ok(Secret::new("from-file")),
+                _ => Err(Error::unavailable("not there").code("E0209")),
+            }
         }
     }
 
@@ -151,15 +138,17 @@ mod tests {
             ("site".to_string(), "paris".to_string()),
             ("trick".to_string(), "${env:PW_paris}".to_string()),
         ]);
-        fill(text, &columns, Path::new(""), &Fixed)
+        let secrets: Arc<dyn Secrets> = Arc::new(Fixed);
+        let filled = fill(text, &columns, Path::new(""), &secrets)?;
+        Ok(filled.resolve().unwrap().expose().to_string())
     }
 
     #[test]
     fn columns_and_secrets_are_filled_in_once() {
-        assert_eq!(filled("sqlite:{site}.db"), Ok("sqlite:paris.db".into()));
-        assert_eq!(filled("a:${env:PW_{site}}@"), Ok("a:s3{x}@".into()));
-        assert_eq!(filled("${file:/run/x}"), Ok("from-file".into()));
-        assert_eq!(filled("{trick}"), Ok("${env:PW_paris}".into()), "a column brings in no secret");
+        assert_eq!(filled("sqlite:{site}.db").unwrap(), "sqlite:paris.db");
+        assert_eq!(filled("a:${env:PW_{site}}@").unwrap(), "a:s3{x}@");
+        assert_eq!(filled("${file:/run/x}").unwrap(), "from-file");
+        assert_eq!(filled("{trick}").unwrap(), "${env:PW_paris}", "a column brings in no secret");
     }
 
     #[test]
@@ -167,6 +156,7 @@ mod tests {
         assert!(matches!(filled("{host}"), Err(TemplateError::UnknownColumn(..))));
         assert!(matches!(filled("${env:NONE}"), Err(TemplateError::NoSecret(..))));
         assert!(matches!(filled("${vault:x}"), Err(TemplateError::Malformed(_))));
+        assert!(matches!(filled("${cmd:pass {site}}"), Err(TemplateError::Malformed(_))));
         assert!(matches!(filled("{site"), Err(TemplateError::Malformed(_))));
         assert!(matches!(filled("site}"), Err(TemplateError::Malformed(_))));
     }

@@ -64,8 +64,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "E0208",
         title: "a placeholder that cannot be filled in",
-        text: "`{name}` in a group's values stands for a column of its list. A single site has no list. `${env:X}` and\n\
-               `${file:/path}` stand for secrets.",
+        text: "`{name}` in a group's values stands for a column of its list. A single site has no list. `${env:X}`,\n\
+               `${file:/path}` and `${cmd:program argument}` stand for secrets; a program takes no columns.",
         example: Example::Files(&[(
             "sites.toml",
             "[central]\nurl = \"sqlite:central.db\"\n[stores]\neach_in = \"stores.csv\"\nurl = \"sqlite:{folder}.db\"\n",
@@ -87,5 +87,42 @@ pub(super) const ENTRIES: &[Entry] = &[
         text: "Zones are named as in the IANA database: Europe/Berlin, America/New_York, UTC. Abbreviations like CEST\n\
                are not zones: they do not say when the clock changes.",
         example: Example::Files(&[("stores.csv", "site,timezone\nparis,Europe/Pariss\noslo,\n")]),
+    },
+    Entry {
+        code: "E0211",
+        title: "a secret's file is open to others",
+        text: "A file of secrets counts only if it is a plain file that nobody but its owner can read: mode 0600 or 0400.\n\
+               Links are not followed: who can change a link decides what is read. chmod 600 FILE, and change the secret\n\
+               if others could read it.",
+        example: Example::Shown("connect: a file counts only when its owner alone can read it"),
+    },
+    Entry {
+        code: "E0212",
+        title: "a secret would come from a program",
+        text: "`${cmd:PROGRAM ARGUMENT}` takes what a program prints. It is off: who may edit this project's files should\n\
+               not be able to run programs by that alone. The operator allows it for one process:\n\
+               SEAMOUNT_SECRET_COMMANDS=allow in its environment. No shell is involved, and a program gets 10 seconds.",
+        example: Example::Files(&[(
+            "sites.toml",
+            "[central]\nurl = \"sqlite:${cmd:pass show central}\"\n[stores]\neach_in = \"stores.csv\"\nurl = \"sqlite:{site}.db\"\n",
+        )]),
+    },
+    Entry {
+        code: "E0213",
+        title: "a path leaves its site's folder",
+        text: "A site `files:FOLDER` reads below FOLDER and nowhere else. A path with `..`, a link that leads out, a pipe and\n\
+               a device are refused when they are opened, so that nobody who can put a name into the folder can make the\n\
+               engine read another file. Put the file itself there, or give its place a site of its own.",
+        example: Example::Shown("connectors: a link that leads out of the folder is refused"),
+    },
+    Entry {
+        code: "E0220",
+        title: "a folder of files with masks",
+        text: "`mask` is for tables. A folder of files is read by batch flows only: leave the columns out of the flow's\n\
+               [transform], and nothing of them reaches the target, the log or the state folder.",
+        example: Example::Files(&[(
+            "sites.toml",
+            "[central]\nurl = \"sqlite:central.db\"\n[drop]\nurl = \"files:drop\"\nmask = { sales = { email = \"drop\" } }\n[stores]\neach_in = \"stores.csv\"\nurl = \"sqlite:{site}.db\"\n",
+        )]),
     },
 ];

@@ -26,7 +26,7 @@ fn a_new_project_loads_without_a_word() {
     let reading = read_at(dir.path());
     assert_eq!(codes(&reading.problems), Vec::<&str>::new());
     let project = reading.project.unwrap();
-    assert_eq!(project.sites["source"].settings.url, "sqlite:data/shop \"1\".db");
+    assert_eq!(project.sites["source"].settings.url.plain(), Some("sqlite:data/shop \"1\".db"));
     let flows: Vec<(&str, &str, Mode)> = project
         .flows
         .iter()

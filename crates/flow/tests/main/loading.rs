@@ -14,9 +14,9 @@ fn a_right_project_comes_out_as_written() {
     assert_eq!(project.log.max_bytes, Some(50_000_000_000));
     assert_eq!(project.groups["stores"].sites, ["paris", "oslo"]);
     let paris = &project.sites["paris"];
-    assert_eq!(paris.settings.url, "sqlite:paris.db");
-    assert_eq!(paris.settings.options["busy_timeout_ms"], "5000");
-    assert_eq!(paris.settings.options["host"], "10.0.0.1");
+    assert_eq!(paris.settings.url.plain(), Some("sqlite:paris.db"));
+    assert_eq!(paris.settings.options["busy_timeout_ms"].plain(), Some("5000"));
+    assert_eq!(paris.settings.options["host"].plain(), Some("10.0.0.1"));
     assert_eq!(paris.timezone.as_deref(), Some("Europe/Paris"));
     assert_eq!(project.sites["oslo"].timezone, None);
     let flow = &project.flows[0];
@@ -141,8 +141,45 @@ fn passwords_are_shown_nowhere() {
     assert!(!problems[0].render(seamount_flow::Paint::Plain).contains("hunter2"));
     let url = "sqlite:{site}.db?key=${env:POS_PASSWORD}";
     let project = read(&[("sites.toml", &SITES.replace("sqlite:{site}.db", url))]).project.unwrap();
-    assert_eq!(project.sites["paris"].settings.url, "sqlite:paris.db?key=tr0ub4dor");
+    let paris = &project.sites["paris"].settings.url;
+    assert_eq!(paris.resolve().unwrap().expose(), "sqlite:paris.db?key=tr0ub4dor");
+    assert_eq!(paris.to_string(), "sqlite:paris.db?key=***");
     assert!(!format!("{project:?}").contains("tr0ub4dor"));
+}
+
+/// Each of these showed the password once: the line around a mistake was masked by its first `=` or quote alone.
+#[test]
+fn a_line_around_a_mistake_never_shows_a_password() {
+    let stores = SITES.split("[stores]").nth(1).unwrap();
+    for sites in [
+        // No TOML at all, so that no key is known.
+        "[central]\nurl = \"sqlite:central.db\"\npassword = hunter2\n".to_string(),
+        "[central]\nurl = \"sqlite:central.db\"\npassword = \"\"\"\nhunter2\n\"\"\"\"\"\n"
+            .to_string(),
+        "[central\npassword = \"hunter2\" \n".to_string(),
+        // Several keys in one line, a password that holds signs of a url.
+        format!("central = {{ url = \"x:\", password = \"hunter2\" }}\n[stores]{stores}"),
+        format!("[central]\nurl = \"postgres://u:a@b/hunter2@db/stock\"\n[stores]{stores}"),
+        format!("[central]\nurl = \"postgres://u:a@b?hunter2@db/stock\"\n[stores]{stores}"),
+        format!("[central]\nurl = \"mssql:server=db;password=a;hunter2\"\n[stores]{stores}"),
+    ] {
+        let problems = read(&[("sites.toml", &sites)]).problems;
+        assert!(!problems.is_empty(), "{sites}");
+        let shown = format!("{problems:?}");
+        assert!(!shown.contains("hunter2"), "{sites}\n{shown}");
+    }
+    let list = "site,host,password\nparis,10.0.0.1,hunter2\noslo,hunter2\n";
+    let problems = read(&[("stores.csv", list)]).problems;
+    assert!(codes(&problems).contains(&"E0206") && codes(&problems).contains(&"E0204"));
+    assert!(!format!("{problems:?}").contains("hunter2"), "{problems:?}");
+}
+
+#[test]
+fn a_scheme_that_a_secret_brings_in_is_not_shown() {
+    let sites = SITES.replace("sqlite:central.db", "${env:POS_PASSWORD}:x");
+    let problems = read(&[("sites.toml", &sites)]).problems;
+    assert_eq!(codes(&problems), ["E0203"]);
+    assert!(!format!("{problems:?}").contains("tr0ub4dor"), "{problems:?}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! A small project on disk that is right, and ways to make it wrong.
 
-use seamount_flow::{Context, Problem, Reading, Secrets};
+use connect::{ProcessSecrets, Reference, Secret, Secrets};
+use seamount_flow::{Context, Problem, Reading};
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The schemes of a binary with both connectors.
@@ -62,11 +64,14 @@ repair = { max_rows = 500, max_share = \"0.1%\" }
 pub(crate) struct OneSecret;
 
 impl Secrets for OneSecret {
-    fn env(&self, name: &str) -> Option<String> {
-        (name == "POS_PASSWORD").then(|| "tr0ub4dor".to_string())
-    }
-    fn file(&self, _: &Path) -> std::io::Result<String> {
-        Err(std::io::ErrorKind::NotFound.into())
+    fn find(&self, reference: &Reference) -> connect::Result<Secret> {
+        match reference {
+            Reference::Env(name) if name == "POS_PASSWORD" => Ok(Secret::new("tr0ub4dor")),
+            Reference::Env(name) => Err(connect::Error::unavailable("not there")
+                .found(format!("the environment has no {name}"))
+                .code("E0209")),
+            _ => ProcessSecrets.find(reference),
+        }
     }
 }
 
@@ -93,7 +98,7 @@ pub(crate) fn folder(files: &[(&str, &str)]) -> TempDir {
 
 /// Reads a folder.
 pub(crate) fn read_at(root: &Path) -> Reading {
-    let context = Context { schemes: SCHEMES, options: &[], secrets: &OneSecret };
+    let context = Context { schemes: SCHEMES, options: &[], secrets: Arc::new(OneSecret) };
     seamount_flow::read(root, &context)
 }
 

@@ -3,16 +3,14 @@
 //! Inode and time of birth: neither a move on one disk nor VACUUM changes them, a copy and a restored file have
 //! their own. The device is left out, because its number can change with a restart.
 
+use crate::sqlite::database::Database;
 use connect::{Error, Result};
-use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-/// The identity of the file at a path; `None` where the system does not tell.
-pub(super) fn identity(path: &Path) -> Result<Option<String>> {
-    let metadata = std::fs::metadata(path).map_err(|e| {
-        Error::unavailable("the database's file is gone")
-            .found(path.display().to_string())
-            .caused_by(e)
+/// The identity of a database's file; `None` where the system does not tell.
+pub(super) fn identity(database: &Database) -> Result<Option<String>> {
+    let metadata = std::fs::metadata(database.path()).map_err(|e| {
+        Error::unavailable("the database's file is gone").found(database.shown()).caused_by(e)
     })?;
     let born = metadata.created().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
     let born = born.map_or(0, |since| since.as_nanos());

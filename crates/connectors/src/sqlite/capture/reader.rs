@@ -20,7 +20,6 @@ use connect::source::{ChangeReader, ReadRequest, Resume, Retained};
 use connect::{Error, Result};
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Cells of a change in front of its images: id, tag, shape, op.
@@ -32,7 +31,7 @@ const CHANGE: Layout = Layout { new: HEAD, old: HEAD + 1, step: 2 };
 /// Reads the changes of one database.
 pub(in crate::sqlite) struct SqliteReader {
     connection: Connection,
-    path: PathBuf,
+    database: Database,
     file: Option<String>,
     history: History,
     register: Register,
@@ -75,8 +74,7 @@ impl SqliteReader {
         require_order()?;
         let connection = database.capturing()?;
         spare_syncs(&connection)?;
-        let path = database.path().to_path_buf();
-        let file = file::identity(&path)?;
+        let file = file::identity(database)?;
         let mut wanted: Vec<String> = tables.to_vec();
         wanted.sort_unstable();
         wanted.dedup();
@@ -85,7 +83,7 @@ impl SqliteReader {
         let mut reader = SqliteReader {
             oldest: oldest(&connection)?,
             connection,
-            path,
+            database: database.clone(),
             file,
             history,
             register: start.register,
@@ -123,7 +121,7 @@ impl SqliteReader {
     }
 
     fn require_same_file(&self) -> Result<()> {
-        if file::identity(&self.path)? == self.file {
+        if file::identity(&self.database)? == self.file {
             return Ok(());
         }
         Err(changed("another file has taken its place while it was captured"))
