@@ -4,6 +4,7 @@
 use crate::crew::{Traders, Witness};
 use crate::export::Export;
 use crate::options::Options;
+use crate::outcome::Outcome;
 use crate::random::Random;
 use crate::seamount::{Running, Seamount};
 use crate::stage::{Stage, log_files};
@@ -34,7 +35,7 @@ struct Tally {
 ///
 /// # Errors
 /// What did not hold.
-pub(crate) fn run(options: &Options) -> Result<String> {
+pub(crate) fn run(options: &Options) -> Result<Outcome> {
     let cycles = options.cycles.unwrap_or(20);
     Stage::with(|stage| {
         let world = stage.world("world")?;
@@ -45,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<String> {
             tally: Tally::default(),
             world,
         };
-        ordeal.go(cycles, options.seed)
+        ordeal.go(cycles, options.seed).map(Outcome::Held)
     })
 }
 

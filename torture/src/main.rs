@@ -12,18 +12,21 @@ mod kill;
 mod ledger;
 mod options;
 mod oracle;
+mod outcome;
 mod random;
 mod seamount;
 mod second;
 mod signal;
 mod stage;
 mod store;
+mod strace;
 mod verdict;
 mod world;
 mod zombie;
 
 use anyhow::Result;
 use options::Options;
+use outcome::Outcome;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -33,16 +36,18 @@ seamount-torture NAME --seamount PATH [--cycles N] [--seed S]
   zombie       an engine sleeps, another takes over, the first wakes
   two-engines  a second engine on one state folder; stale locks; reused process ids
   clone        a copied state folder beside the first
+  strace       the Nth system call kills the process, fails, finds no space, is slow
   ci           all of them, in small";
 
-/// What a scenario does: figures, or what broke.
-type Scenario = fn(&Options) -> Result<String>;
+/// A scenario.
+type Scenario = fn(&Options) -> Result<Outcome>;
 
 const SCENARIOS: &[(&str, Scenario)] = &[
     ("kill", kill::run),
     ("zombie", zombie::run),
     ("two-engines", second::two_engines),
     ("clone", second::clone),
+    ("strace", strace::run),
 ];
 
 fn main() -> ExitCode {
@@ -71,7 +76,13 @@ fn main() -> ExitCode {
         let took = began.elapsed().as_secs_f64();
         let seed = options.seed;
         match ended {
-            Ok(figures) => println!("torture {name}: {figures}; seed {seed}; {took:.0} s: HELD"),
+            Ok(Outcome::Held(figures)) => {
+                println!("torture {name}: {figures}; seed {seed}; {took:.0} s: HELD");
+            }
+            Ok(Outcome::NotRun { why, excused }) => {
+                println!("torture {name}: NOT RUN: {why}");
+                broken += u64::from(options.ci && !excused);
+            }
             Err(error) => {
                 broken += 1;
                 println!("torture {name}: BROKEN: {error:#}; seed {seed}; {took:.0} s");

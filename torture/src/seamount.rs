@@ -259,6 +259,54 @@ impl Running {
         Ok(asked.elapsed())
     }
 
+    /// Asks a process to stop whose fault may keep it from ending well; how it ends is not judged, but that it does.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub(crate) fn end_by_force_within(mut self, within: Duration) -> Result<()> {
+        if self.lives()? {
+            signal::send(self.pid, "TERM")?;
+        }
+        self.wait(within).context("after SIGTERM")?;
+        self.must_have_ended_sanely()
+    }
+
+    /// Fails when it has ended by a panic or a crash of its own. An error that is told is none, nor is our SIGKILL.
+    ///
+    /// # Errors
+    /// It has.
+    pub(crate) fn must_have_ended_sanely(&mut self) -> Result<()> {
+        let Some(status) = self.child.try_wait().context("the engine was lost")? else {
+            return Ok(());
+        };
+        let words = self.words();
+        let crashed = status.code().is_some_and(|code| code == 101 || code >= 128)
+            && !matches!(status.code(), Some(TERMINATED | signal::SHELL_KILLED));
+        if crashed || words.contains("panicked") {
+            bail!("`seamount {}` crashed with {status}: {words}", self.what);
+        }
+        Ok(())
+    }
+
+    /// Fails when a service lives, is not done, and says that all is well.
+    ///
+    /// # Errors
+    /// It does.
+    pub(crate) fn must_speak_of_trouble(&mut self, done: bool, seamount: &Seamount) -> Result<()> {
+        if done {
+            return Ok(());
+        }
+        let said = seamount.run(&["status"])?;
+        let silent = said.code == Some(0)
+            && said.objects("flow").count() > 0
+            && said.summary("need_you") == 0
+            && said.objects("flow").all(|flow| flow["lanes"].to_string().contains("\"live\""));
+        if silent {
+            bail!("nothing moves, and status says that all is well: {}", said.complaint());
+        }
+        Ok(())
+    }
+
     fn wait(&mut self, within: Duration) -> Result<ExitStatus> {
         let asked = Instant::now();
         loop {

@@ -2,6 +2,7 @@
 
 use crate::crew::{Traders, Witness};
 use crate::options::Options;
+use crate::outcome::Outcome;
 use crate::random::Random;
 use crate::seamount::{Running, Seamount, TEMPORARY};
 use crate::signal;
@@ -21,7 +22,7 @@ const LEAVES_WITHIN: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// What did not hold.
-pub(crate) fn two_engines(options: &Options) -> Result<String> {
+pub(crate) fn two_engines(options: &Options) -> Result<Outcome> {
     let rounds = options.cycles.unwrap_or(3);
     Stage::with(|stage| {
         let world = stage.world("world")?;
@@ -49,13 +50,13 @@ pub(crate) fn two_engines(options: &Options) -> Result<String> {
         if quickest > LEAVES_WITHIN {
             bail!("even the quickest refusal took {quickest:?}");
         }
-        Ok(format!(
+        Ok(Outcome::Held(format!(
             "{} second engines refused with the holder's name in {:.2} to {:.2} s; {rounds} races of {RIVALS} won by \
              one each; stale locks and reused ids are no obstacle; {looks} looks",
             refused.len(),
             quickest.as_secs_f64(),
             slowest.as_secs_f64(),
-        ))
+        )))
     })
 }
 
@@ -142,7 +143,7 @@ fn race(seamount: &Seamount) -> Result<()> {
 ///
 /// # Errors
 /// What did not hold.
-pub(crate) fn clone(options: &Options) -> Result<String> {
+pub(crate) fn clone(options: &Options) -> Result<Outcome> {
     let rounds = options.cycles.unwrap_or(2);
     Stage::with(|stage| {
         let world = stage.world("world")?;
@@ -164,9 +165,9 @@ pub(crate) fn clone(options: &Options) -> Result<String> {
         first.terminate(GRACE)?;
         judge(&world, &seamount, &books, &export)?;
         let looks = witness.stop()?;
-        Ok(format!(
+        Ok(Outcome::Held(format!(
             "{refused} starts of copies refused by the target's epoch; {looks} looks: nothing of theirs there"
-        ))
+        )))
     })
 }
 

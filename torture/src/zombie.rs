@@ -5,6 +5,7 @@ use crate::crew::{Traders, Witness};
 use crate::export::Export;
 use crate::options::Options;
 use crate::oracle::whole_bookings;
+use crate::outcome::Outcome;
 use crate::random::Random;
 use crate::seamount::{Running, Seamount};
 use crate::second::fenced;
@@ -24,7 +25,7 @@ const UNWATCHED: u64 = 900;
 ///
 /// # Errors
 /// What did not hold.
-pub(crate) fn run(options: &Options) -> Result<String> {
+pub(crate) fn run(options: &Options) -> Result<Outcome> {
     let rounds = options.cycles.unwrap_or(3);
     Stage::with(|stage| {
         let world = stage.world("world")?;
@@ -53,10 +54,10 @@ pub(crate) fn run(options: &Options) -> Result<String> {
         }
         drop(traders);
         let looks = witness.stop()?;
-        Ok(format!(
+        Ok(Outcome::Held(format!(
             "{rounds} engines slept, were taken over from, and woke: 0 effects at the target, 0 changes lost at the \
              sources; {naps} naps until no lock was held; {looks} looks"
-        ))
+        )))
     })
 }
 
