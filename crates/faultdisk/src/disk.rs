@@ -46,7 +46,7 @@ pub(crate) enum Trouble {
 
 /// Syncs wait while this lives.
 #[derive(Debug)]
-pub struct Held<'a>(&'a Drive);
+pub struct Held(Arc<Drive>);
 
 impl Disk {
     /// Makes a folder a disk. What is in it is durable. `seed` decides what the kernel writes back early.
@@ -98,6 +98,11 @@ impl Disk {
         self.drive.state().plan.happened()
     }
 
+    /// The file whose call failed last on purpose.
+    pub fn failed_at(&self) -> Option<String> {
+        self.drive.state().plan.failed_at()
+    }
+
     /// Stops the machine before a step, counted from 1 and from the time of attaching. From then on every call fails and
     /// changes nothing.
     pub fn stop_before(&self, step: u64) {
@@ -132,15 +137,15 @@ impl Disk {
     }
 
     /// Syncs of files wait until what is returned is dropped, or the machine stops.
-    pub fn hold_syncs(&self) -> Held<'_> {
+    pub fn hold_syncs(&self) -> Held {
         self.drive.state().holders += 1;
-        Held(&self.drive)
+        Held(self.drive.clone())
     }
 
-    /// Waits until a sync is being held.
+    /// Waits until a sync is being held, or the machine has stopped.
     pub fn wait_for_held_sync(&self) {
         let state = self.drive.state();
-        let waits = |s: &mut State| s.waiting == 0;
+        let waits = |s: &mut State| s.waiting == 0 && !s.plan.is_stopped();
         drop(self.drive.released.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -172,7 +177,7 @@ impl Drop for Disk {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
         self.0.state().holders -= 1;
         self.0.released.notify_all();
@@ -201,13 +206,22 @@ impl Drive {
         self.state().plan.is_stopped()
     }
 
+    fn meet(&self, state: &mut State, call: Call, name: &str, place: (usize, usize)) -> Fate {
+        let fate = state.plan.meet(call, name, place);
+        if fate == Fate::Stopped {
+            // Whoever waits for a sync waits for nothing.
+            self.released.notify_all();
+        }
+        fate
+    }
+
     /// Before a file is opened by the platform: whether it may be, and whether that creates it.
     pub(crate) fn opening(&self, name: &Path, may_create: bool) -> Result<bool, Trouble> {
         let created = !self.root.join(name).exists();
         let mut state = self.state();
         let fate = match created && may_create {
-            true => state.plan.meet(Call::Create, &text(name), (0, 0)),
-            false => state.plan.meet(Call::Read, &text(name), (0, 0)),
+            true => self.meet(&mut state, Call::Create, &text(name), (0, 0)),
+            false => self.meet(&mut state, Call::Read, &text(name), (0, 0)),
         };
         if fate == Fate::Done { Ok(created) } else { Err(Trouble::Io) }
     }
@@ -233,7 +247,7 @@ impl Drive {
     }
 
     pub(crate) fn may_read(&self, name: &Path) -> Result<(), Trouble> {
-        match self.state().plan.meet(Call::Read, &text(name), (0, 0)) {
+        match self.meet(&mut self.state(), Call::Read, &text(name), (0, 0)) {
             Fate::Done => Ok(()),
             _ => Err(Trouble::Io),
         }
@@ -249,7 +263,7 @@ impl Drive {
     ) -> Result<(), Trouble> {
         let mut state = self.state();
         let grows = offset + data.len() > state.files[number].len();
-        match state.plan.meet(Call::Write, &text(name), (offset, data.len())) {
+        match self.meet(&mut state, Call::Write, &text(name), (offset, data.len())) {
             Fate::Done if grows && state.plan.is_full() => return Err(Trouble::Full),
             Fate::Done => {}
             Fate::Fails | Fate::Stopped => return Err(Trouble::Io),
@@ -271,7 +285,7 @@ impl Drive {
         really: impl FnOnce() -> bool,
     ) -> Result<(), Trouble> {
         let mut state = self.state();
-        let fate = state.plan.meet(Call::Truncate, &text(name), (length, 0));
+        let fate = self.meet(&mut state, Call::Truncate, &text(name), (length, 0));
         if fate != Fate::Done || !really() {
             return Err(Trouble::Io);
         }
@@ -281,7 +295,7 @@ impl Drive {
 
     pub(crate) fn sync(&self, (name, number): (&Path, FileNumber)) -> Result<(), Trouble> {
         let mut state = self.wait_for_release();
-        match state.plan.meet(Call::Sync, &text(name), (0, 0)) {
+        match self.meet(&mut state, Call::Sync, &text(name), (0, 0)) {
             Fate::Done => {
                 state.files[number].sync();
                 Ok(())
@@ -314,7 +328,7 @@ impl Drive {
 
     fn sync_folder(&self, folder: &Path) -> Result<(), Trouble> {
         let mut state = self.state();
-        match state.plan.meet(Call::SyncFolder, &text(folder), (0, 0)) {
+        match self.meet(&mut state, Call::SyncFolder, &text(folder), (0, 0)) {
             Fate::Done => {
                 state.names.synced(&self.root, folder);
                 Ok(())
@@ -340,7 +354,7 @@ impl Drive {
         if !self.root.join(name).exists() {
             return if state.plan.is_stopped() { None } else { Some(really()) };
         }
-        match state.plan.meet(Call::Remove, &text(name), (0, 0)) {
+        match self.meet(&mut state, Call::Remove, &text(name), (0, 0)) {
             Fate::Done => {
                 let answer = really();
                 if answer == 0 {

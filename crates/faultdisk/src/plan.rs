@@ -44,6 +44,7 @@ pub(crate) struct Plan {
     /// Failures to come: the kind, part of the file's name, and how many such calls go well before.
     failures: Vec<(Call, String, u64)>,
     happened: u64,
+    failed_at: Option<String>,
 }
 
 /// Steps kept for a violation's trace.
@@ -65,6 +66,10 @@ impl Plan {
     /// Failures that have happened.
     pub(crate) fn happened(&self) -> u64 {
         self.happened
+    }
+
+    pub(crate) fn failed_at(&self) -> Option<String> {
+        self.failed_at.clone()
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -123,6 +128,7 @@ impl Plan {
             Some(place) => {
                 self.failures.swap_remove(place);
                 self.happened += 1;
+                self.failed_at = Some(name.to_string());
                 self.note(format!("{} {call:?} {name} failed on purpose", self.steps));
                 Fate::Fails
             }

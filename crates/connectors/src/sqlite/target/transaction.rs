@@ -10,6 +10,7 @@ use super::shapes::Shapes;
 use super::stage::storage_class;
 use super::write::{Meeting, bind_row, cells, delete, put};
 use arrow::array::RecordBatch;
+use change::planted::{Defect, is_planted};
 use change::{FlowId, Generation};
 use connect::read::KeyRange;
 use connect::target::{LaneProgress, RowWork, TargetTable, TargetTransaction};
@@ -55,7 +56,9 @@ impl TargetTransaction for SqliteTransaction<'_> {
         let shape = self.shapes.of(connection, &table.name)?;
         attempt(connection, || {
             let mut filter = Filter::all();
-            if let Some(owner) = &table.owner {
+            if let Some(owner) =
+                table.owner.as_ref().filter(|_| !is_planted(Defect::ClearOthersRows))
+            {
                 filter = filter.owned(&shape, &table.schema, owner)?;
             }
             let sql = format!("DELETE FROM {} AS t{}", identifier(&shape.name), filter.sql());
@@ -65,6 +68,13 @@ impl TargetTransaction for SqliteTransaction<'_> {
 
     fn commit(self: Box<Self>, progress: &[LaneProgress]) -> Result<()> {
         let SqliteTransaction { lock, flow, generation, .. } = *self;
+        if is_planted(Defect::ProgressApart) {
+            let connection = lock.connection();
+            lock.commit()?;
+            let second = WriteLock::take(connection)?;
+            book::advance(connection, flow, generation, progress)?;
+            return second.commit();
+        }
         book::advance(lock.connection(), flow, generation, progress)?;
         lock.commit()
     }
