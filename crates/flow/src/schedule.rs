@@ -11,7 +11,7 @@
 //! repeated hour, the next run covers it. Days are those of the zone's calendar, also where a zone skipped one.
 
 use crate::cron::{Cron, CronError};
-use crate::flow::CatchUp;
+use change::planted::{Defect, is_planted};
 use chrono::{DateTime, Days, Duration, LocalResult, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
 
@@ -20,9 +20,6 @@ const HORIZON_DAYS: usize = 366 * 9;
 
 /// Minutes looked ahead for the end of a gap: a zone that changed sides of the date line skipped a day.
 const LONGEST_GAP_MINUTES: i64 = 60 * 26;
-
-/// Missed runs that `catch_up = "all"` makes up for at one time; the rest follows after them.
-pub const MOST_MISSED: usize = 10_000;
 
 /// A cron expression in a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +87,11 @@ impl Schedule {
 
     /// The first fire after an instant; `None` beyond the end of the calendar.
     pub fn next_after(&self, instant_us: i64) -> Option<i64> {
+        if is_planted(Defect::FireTwiceInOverlap)
+            && let Some(again) = self.second_time(instant_us)
+        {
+            return Some(again);
+        }
         // The day before may end in a gap that ends today.
         let mut date = self.local_date(instant_us)?.pred_opt()?;
         for _ in 0..HORIZON_DAYS {
@@ -123,23 +125,12 @@ impl Schedule {
         Some(Interval { from_us: self.last_before(fire_us)?, upto_us: fire_us })
     }
 
-    /// Fires after `last_us` up to and including `now_us` that are made up for, oldest first, at most
-    /// [`MOST_MISSED`].
-    pub fn missed(&self, last_us: i64, now_us: i64, catch_up: CatchUp) -> Vec<i64> {
-        match catch_up {
-            CatchUp::None => vec![],
-            CatchUp::Latest => {
-                let latest = self.last_before(now_us.saturating_add(1));
-                latest.filter(|fire| *fire > last_us).into_iter().collect()
-            }
-            CatchUp::All => {
-                let next = |fire: &i64| self.next_after(*fire);
-                std::iter::successors(self.next_after(last_us), next)
-                    .take_while(|fire| *fire <= now_us)
-                    .take(MOST_MISSED)
-                    .collect()
-            }
-        }
+    /// When the local time of an instant comes once more.
+    fn second_time(&self, instant_us: i64) -> Option<i64> {
+        let utc = DateTime::<Utc>::from_timestamp_micros(instant_us)?;
+        let local = self.zone.from_local_datetime(&utc.with_timezone(&self.zone).naive_local());
+        let second = local.latest()?.timestamp_micros();
+        (second > instant_us).then_some(second)
     }
 
     /// The calendar day of an instant.
@@ -166,6 +157,7 @@ impl Schedule {
                 Some(LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _)) => {
                     return instant.timestamp_micros();
                 }
+                Some(LocalResult::None) if is_planted(Defect::SkipInGap) => return i64::MIN,
                 Some(LocalResult::None) => {}
                 None => break,
             }

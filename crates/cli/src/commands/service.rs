@@ -13,7 +13,7 @@ use engine::{
     Board, ByService, Engine, LetterStatus, Loader, Mending, Request, RunState, Service, Stop,
     Unwatched, replay_letters,
 };
-use flow::{Apply, Flow, Schedule};
+use flow::{Apply, CatchUp, Flow, Schedule, Served};
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -32,6 +32,8 @@ struct Jobs {
     flows: Arc<Vec<Flow>>,
     busy: Arc<Mutex<BTreeSet<String>>>,
     board: Board,
+    /// Since when this engine looks at its schedules.
+    since_us: i64,
 }
 
 pub(crate) fn run(held: &Held, flows: &[Flow], output: &Output) -> Result<u8, Failure> {
@@ -46,6 +48,7 @@ pub(crate) fn run(held: &Held, flows: &[Flow], output: &Output) -> Result<u8, Fa
         flows: Arc::new(flows.to_vec()),
         busy: Arc::default(),
         board: service.board().clone(),
+        since_us: clock.now(),
     };
     let (mut observed, mut retained) = (Duration::ZERO, clock.steady());
     while !stop.asked() {
@@ -173,19 +176,20 @@ impl Jobs {
             let identity = self.engine.identify(flow)?;
             let batch = flow.batch.schedule.as_ref().filter(|_| flow.apply() == Apply::Runs);
             let reconcile = flow.reconcile.schedule.as_ref();
-            for (what, expression, zone) in [
-                ("batch", batch, &flow.batch.timezone),
-                ("reconcile", reconcile, &flow.reconcile.timezone),
+            // Of reconciliations that were missed, one says all.
+            for (what, expression, zone, catch_up) in [
+                ("batch", batch, &flow.batch.timezone, flow.batch.catch_up),
+                ("reconcile", reconcile, &flow.reconcile.timezone, CatchUp::Latest),
             ] {
                 let Some(schedule) = expression.and_then(|e| Schedule::parse(e, zone).ok()) else {
                     continue;
                 };
-                let Some(last) = assembly.state.fired(identity.id, what)? else {
+                let Some(last_us) = assembly.state.fired(identity.id, what)? else {
                     assembly.state.set_fired(identity.id, what, now)?;
                     continue;
                 };
-                let due = schedule.missed(last, now, flow.batch.catch_up);
-                let Some(&fire) = due.first() else {
+                let served = Served { last_us, since_us: self.since_us };
+                let Some(fire) = schedule.due(served, now, catch_up) else {
                     continue;
                 };
                 if what == "batch" && !self.others_published(flow, &instant(fire))? {
@@ -196,7 +200,8 @@ impl Jobs {
                     _ => self.start(flow, |jobs, flow| jobs.reconcile(flow)),
                 };
                 if started {
-                    assembly.state.set_fired(identity.id, what, fire)?;
+                    let remembered = schedule.started(fire, served, now);
+                    assembly.state.set_fired(identity.id, what, remembered)?;
                 }
             }
         }

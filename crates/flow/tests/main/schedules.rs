@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, Duration, NaiveDateTime, Timelike, Utc};
 use chrono_tz::Tz;
-use seamount_flow::{CatchUp, Schedule, ScheduleError};
+use seamount_flow::{CatchUp, Schedule, ScheduleError, Served};
 use std::str::FromStr;
 
 const MINUTE_US: i64 = 60_000_000;
@@ -176,17 +176,30 @@ fn intervals_follow_each_other_without_hole_or_overlap() {
 #[test]
 fn missed_runs_are_made_up_for_as_asked() {
     let schedule = Schedule::parse("@daily", "UTC").unwrap();
-    let (last, now) = (us("2026-05-01T00:00:00Z"), us("2026-05-04T12:00:00Z"));
+    let (last_us, now) = (us("2026-05-01T00:00:00Z"), us("2026-05-04T12:00:00Z"));
     let days = ["2026-05-02T00:00:00Z", "2026-05-03T00:00:00Z", "2026-05-04T00:00:00Z"].map(us);
-    assert_eq!(schedule.missed(last, now, CatchUp::All), days);
-    assert_eq!(schedule.missed(last, now, CatchUp::Latest), [days[2]]);
-    assert_eq!(schedule.missed(last, now, CatchUp::None), [0i64; 0]);
-    assert_eq!(schedule.missed(now, now, CatchUp::Latest), [0i64; 0]);
-    assert_eq!(
-        schedule.missed(last, days[0], CatchUp::Latest),
-        [days[0]],
-        "a fire is due at its instant"
-    );
+    let served = Served { last_us, since_us: now };
+    assert_eq!(schedule.due(served, now, CatchUp::All), Some(days[0]));
+    assert_eq!(schedule.due(served, now, CatchUp::Latest), Some(days[2]));
+    assert_eq!(schedule.due(served, now, CatchUp::None), None);
+    let nothing = Served { last_us: now, since_us: last_us };
+    for catch_up in [CatchUp::All, CatchUp::Latest, CatchUp::None] {
+        assert_eq!(schedule.due(nothing, now, catch_up), None);
+        let looking = Served { last_us, since_us: last_us };
+        let due = schedule.due(looking, days[0], catch_up);
+        assert_eq!(due, Some(days[0]), "a fire is due at its instant");
+    }
+}
+
+/// `catch_up = "none"` once meant that a schedule never fired at all.
+#[test]
+fn without_catching_up_regular_fires_still_run() {
+    let schedule = Schedule::parse("@daily", "UTC").unwrap();
+    let served =
+        Served { last_us: us("2026-05-01T00:00:00Z"), since_us: us("2026-05-03T08:00:00Z") };
+    let next = us("2026-05-04T00:00:00Z");
+    assert_eq!(schedule.due(served, next - 1, CatchUp::None), None);
+    assert_eq!(schedule.due(served, next + 100_000, CatchUp::None), Some(next));
 }
 
 #[test]
