@@ -78,11 +78,11 @@ fn rows(
             .with_batch_size(weighed.rows);
         let mut reader = guarded(|| builder.build()).ok_or_else(damaged)?;
         while let Some(batch) = guarded(|| reader.next().transpose()).ok_or_else(damaged)? {
+            let batch = exact_batch(&batch, schema)?;
             decoded += bytes_of(&batch, rows)?;
             if is_grown(unpacked.max(decoded), length) {
                 return Err(grown(unpacked.max(decoded), length).into());
             }
-            let batch = exact_batch(&batch, schema)?;
             rows += batch.num_rows() as u64;
             sink(batch).map_err(Stop::Sink)?;
         }
@@ -124,19 +124,12 @@ fn bytes_of(batch: &RecordBatch, before: u64) -> Result<u64> {
 
 /// Adds the lengths of a column's texts.
 fn lengths(column: &ArrayRef, rows: &mut [usize]) {
-    let mut add = |lengths: &mut dyn Iterator<Item = usize>| {
-        rows.iter_mut().zip(lengths).for_each(|(row, length)| *row += length);
+    let offsets = match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().offsets(),
+        DataType::Binary => column.as_binary::<i32>().offsets(),
+        _ => return,
     };
-    match column.data_type() {
-        DataType::Utf8 => add(&mut column.as_string::<i32>().offsets().lengths()),
-        DataType::LargeUtf8 => add(&mut column.as_string::<i64>().offsets().lengths()),
-        DataType::Binary => add(&mut column.as_binary::<i32>().offsets().lengths()),
-        DataType::LargeBinary => add(&mut column.as_binary::<i64>().offsets().lengths()),
-        DataType::Utf8View => add(&mut column.as_string_view().lengths().map(|l| l as usize)),
-        DataType::BinaryView => add(&mut column.as_binary_view().lengths().map(|l| l as usize)),
-        // Numbers, and references whose dictionary was weighed.
-        _ => {}
-    }
+    rows.iter_mut().zip(offsets.lengths()).for_each(|(row, length)| *row += length);
 }
 
 /// What the footer says, once it has been looked at.

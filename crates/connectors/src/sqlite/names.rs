@@ -3,6 +3,7 @@
 //! Whatever the name holds, what SQLite parses is that name again and nothing else. A name with a zero byte
 //! cannot exist in SQLite: it gives a token that never ends, so the statement is refused and never cut short.
 
+use change::planted::{Defect, is_planted};
 use std::fmt::Write as _;
 
 /// A table, column, index or trigger name, quoted.
@@ -38,7 +39,7 @@ fn quoted(body: &str, quote: char) -> String {
     let mut out = String::with_capacity(body.len() + 2);
     out.push(quote);
     for c in body.chars() {
-        if c == quote {
+        if c == quote && !is_planted(Defect::UnquotedName) {
             out.push(quote);
         }
         out.push(c);

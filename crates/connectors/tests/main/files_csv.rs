@@ -137,7 +137,7 @@ fn other_bytes_are_refused_with_their_line() {
     refused(b"a,b\n\"1\"x,2\n", &none, &["line 2", "closing quote"]);
     let mut endless = b"a,b\n1,\"".to_vec();
     endless.extend(std::iter::repeat_n(b'x', 17 << 20));
-    refused(&endless, &none, &["longer than", "line 2"]);
+    refused(&endless, &none, &["too long", "line 2"]);
 }
 
 #[test]

@@ -130,4 +130,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         text: "Another engine runs on this project's .seamount folder; the message names it. Two would write one log.",
         example: Example::Shown("eventlog: a second engine names the first"),
     },
+    Entry {
+        code: "E0519",
+        title: "a file asks for too much",
+        text: "A file has longer rows, more columns, larger pages or grows to far more than its size than is read: each\n\
+               of these is how a broken or hostile file takes an engine's memory. The message names the place and the\n\
+               limit. Nothing of the file was published.",
+        example: Example::Shown("connectors: a file beyond the limits is refused"),
+    },
 ];
