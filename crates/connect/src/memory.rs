@@ -22,4 +22,4 @@ pub use edit::Edit;
 pub use log::MemoryLog;
 pub use site::{CommitFault, Refusal};
 pub use source::{Backup, MemorySource, OldImages};
-pub use target::MemoryTarget;
+pub use target::{MemoryTarget, TargetBackup};

@@ -330,7 +330,9 @@ impl Applier {
             let path = lane.path_to(&letter.change.table).ok_or_else(|| {
                 Error::unavailable(format!("{} is not planned yet", letter.change.table))
             })?;
-            txn.write(path.target(), &crate::letters::writes(letter, path)?)?;
+            for work in crate::letters::writes(letter, path)? {
+                txn.write(path.target(), &work)?;
+            }
             progress = vec![lane.progress.clone()];
         }
         txn.commit(&progress)?;

@@ -52,7 +52,7 @@ impl Surroundings for Around<'_> {
         let (lane, table) = (self.subject.lane, &self.subject.path.target().name);
         let here =
             letters.into_iter().filter(|l| l.change.lane == lane && l.change.table == *table);
-        Ok(here.map(|letter| letter.change.key).collect())
+        Ok(here.flat_map(|letter| letter.change.keys().cloned().collect::<Vec<_>>()).collect())
     }
 
     fn compared(&mut self, rows: u64) {

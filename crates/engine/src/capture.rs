@@ -4,6 +4,7 @@
 //! step fails, the capture is dropped and opened again: the log's tail says where to resume.
 
 use crate::assembly::{Assembly, Step};
+use crate::mask;
 use crate::orders::{CaptureOrder, Orders};
 use crate::state::{LaneRecord, SnapshotState};
 use change::{GroupBody, GroupKind, LaneId, Offset, SnapshotChunk, SnapshotId, SourcePosition};
@@ -29,6 +30,8 @@ pub struct LaneCapture {
     lane: LaneRecord,
     reader: Box<dyn ChangeReader>,
     read_upto: Option<SourcePosition>,
+    /// The newest group of the lane that was appended, durable or not.
+    newest: Offset,
     waiting: VecDeque<Waiting>,
     bounds: Bounds,
     snapshots: HashSet<SnapshotId>,
@@ -48,6 +51,7 @@ impl LaneCapture {
     ) -> Result<Self> {
         let minted = LaneId::mint(assembly.environment.random.bits());
         let lane = assembly.state.lane_or(&site.name, minted)?;
+        mask::settle(assembly, lane.id, site)?;
         let tail = assembly.log.tail(lane.id)?;
         // Positions of another history mean nothing in a fresh one.
         let (resume, read_upto) = match (&lane.history, tail.position) {
@@ -66,6 +70,7 @@ impl LaneCapture {
             lane,
             reader,
             read_upto,
+            newest: tail.durable,
             waiting: VecDeque::new(),
             bounds: Bounds::BATCH,
             snapshots: HashSet::new(),
@@ -176,6 +181,7 @@ impl LaneCapture {
         }
         let (upto, changes) = (body.upto.clone(), body.changes() as u64);
         let offset = self.assembly.log.append(self.lane.id, body)?;
+        self.newest = offset;
         self.read_upto = Some(upto.clone());
         self.waiting.push_back(Waiting { offset, upto, chunk });
         if self.waiting.len() >= WAITING_MOST {
@@ -221,7 +227,9 @@ impl LaneCapture {
         match order {
             CaptureOrder::Snapshot { table } => {
                 let id = SnapshotId::mint(self.assembly.environment.random.bits());
-                let snapshot = SnapshotState { id, begin: None, after: None, complete: false };
+                // Known before its first chunk is in the log: a flow that opens between chunk and note begins in time.
+                let begin = Some(self.newest.next());
+                let snapshot = SnapshotState { id, begin, after: None, complete: false };
                 self.assembly.state.set_snapshot(self.lane.id, &table, &snapshot)?;
                 self.snapshots.insert(id);
                 self.reader.request(ReadRequest::Snapshot { table, id, after: None })

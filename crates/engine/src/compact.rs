@@ -42,7 +42,7 @@ pub(crate) fn compact(path: &TablePath, effects: &Effects) -> Result<Net> {
     for item in &effects.items {
         match &item.effect {
             Effect::Filtered => counters.filtered += 1,
-            Effect::Refused { .. } => {}
+            Effect::Refused(_) => {}
             Effect::Clear => {
                 let overtaken = newest.drain().filter(|(_, n)| n.carries_fate).count();
                 counters.superseded += overtaken as u64 + u64::from(clear);

@@ -7,9 +7,13 @@ use crate::path::{Passed, TablePath};
 use arrow::array::{Array, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::row::{RowConverter, Rows, SortField};
+use change::planted::{Defect, is_planted};
 use change::{ChangeBatch, Offset, Op, canonical};
 use connect::{Error, Kind, Result};
 use std::collections::HashSet;
+
+/// Why a change waits that is not bad itself.
+pub(crate) const BEHIND_A_LETTER: &str = "an earlier change of this key is set aside";
 
 /// Transformed rows and their keys in an order that bytes compare by.
 pub(crate) struct Block {
@@ -35,8 +39,26 @@ pub(crate) enum Effect {
     Write { row: At, moved_from: Option<At> },
     /// Removes a row by key.
     Remove { row: At },
-    /// Cannot be applied: set aside. `row` names the key where there is one.
-    Refused { row: Option<At>, reason: String },
+    /// Cannot be applied: set aside.
+    Refused(Refused),
+}
+
+/// A change that is set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Where its key stands, if it has one.
+    pub(crate) key: Option<At>,
+    /// The row to be written later; none where not every cell of it is known.
+    pub(crate) row: Option<At>,
+    /// The key it moves the row away from.
+    pub(crate) moved_from: Option<At>,
+    pub(crate) reason: String,
+}
+
+impl Refused {
+    fn new(row: Option<At>, reason: impl Into<String>) -> Self {
+        Refused { key: row, row, moved_from: None, reason: reason.into() }
+    }
 }
 
 /// One change's place and effect.
@@ -89,9 +111,11 @@ impl Effects {
         let old = self
             .images(path, batch, batch.old(), |op, row| op.has_old() && batch.has_old_image(row))?;
         for (row, (&op, &ordinal)) in batch.ops().iter().zip(batch.ordinals()).enumerate() {
-            let effect = if unsent(batch, row) {
+            let effect = if unsent(batch, row) && !is_planted(Defect::UnchangedAsNull) {
                 let reason = "the source did not send every cell and no old image fills them";
-                Effect::Refused { row: new[row].place(), reason: reason.into() }
+                let key = new[row].place();
+                // A replay of this row would write null for what was not sent.
+                Effect::Refused(Refused { row: None, ..Refused::new(key, reason) })
             } else {
                 self.effect(op, &old[row], &new[row])
             };
@@ -104,13 +128,12 @@ impl Effects {
         match (op, old, new) {
             (Op::Truncate, ..) => Effect::Clear,
             (_, Image::Refused(reason), _) | (_, _, Image::Refused(reason)) => {
-                let row = new.place().or(old.place());
-                Effect::Refused { row, reason: reason.clone() }
+                Effect::Refused(Refused::new(new.place().or(old.place()), reason.clone()))
             }
-            (_, Image::Foreign(at), _) | (_, _, Image::Foreign(at)) => Effect::Refused {
-                row: Some(*at),
-                reason: "the row belongs to another owner than the site it comes from".into(),
-            },
+            (_, Image::Foreign(at), _) | (_, _, Image::Foreign(at)) => {
+                let reason = "the row belongs to another owner than the site it comes from";
+                Effect::Refused(Refused::new(Some(*at), reason))
+            }
             (Op::Delete, Image::Kept(at), _) => Effect::Remove { row: *at },
             (Op::Delete, ..) => Effect::Filtered,
             (_, _, Image::Kept(row)) => {
@@ -123,7 +146,9 @@ impl Effects {
 
     fn moved(&self, old: &Image, new: At) -> Option<At> {
         match old {
-            Image::Kept(at) if self.key(*at) != self.key(new) => Some(*at),
+            Image::Kept(at) if self.key(*at) != self.key(new) && !is_planted(Defect::KeepOldKey) => {
+                Some(*at)
+            }
             _ => None,
         }
     }
@@ -215,22 +240,23 @@ impl Effects {
             let (row, from) = match &item.effect {
                 Effect::Write { row, moved_from } => (*row, *moved_from),
                 Effect::Remove { row } => (*row, None),
-                Effect::Refused { row: Some(row), .. } => {
-                    parked.insert(self.canonical_key(path, *row));
+                Effect::Refused(Refused { key: Some(key), moved_from, .. }) => {
+                    parked.insert(self.canonical_key(path, *key));
+                    parked.extend(moved_from.map(|at| self.canonical_key(path, at)));
                     continue;
                 }
                 _ => continue,
             };
-            if parked.is_empty() {
+            if parked.is_empty() || is_planted(Defect::PassParkedKey) {
                 continue;
             }
             let key = self.canonical_key(path, row);
-            let from = from.map(|at| self.canonical_key(path, at));
-            if parked.contains(&key) || from.as_ref().is_some_and(|k| parked.contains(k)) {
+            let from_key = from.map(|at| self.canonical_key(path, at));
+            if parked.contains(&key) || from_key.as_ref().is_some_and(|k| parked.contains(k)) {
                 parked.insert(key);
-                parked.extend(from);
-                let reason = "an earlier change of this key is set aside".into();
-                item.effect = Effect::Refused { row: Some(row), reason };
+                parked.extend(from_key);
+                let refused = Refused::new(Some(row), BEHIND_A_LETTER);
+                item.effect = Effect::Refused(Refused { moved_from: from, ..refused });
             }
         }
         self.items = items;

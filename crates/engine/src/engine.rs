@@ -1,6 +1,7 @@
 //! An engine over one project: who its flows are, and which targets it may write.
 
 use crate::assembly::Assembly;
+use crate::audit::Act;
 use crate::orders::{CaptureOrder, Orders};
 use crate::repairs::Repairs;
 use crate::state::FlowIdentity;
@@ -65,9 +66,11 @@ impl Engine {
     /// The state file cannot be written.
     pub fn identify(&self, flow: &Flow) -> Result<FlowIdentity> {
         let random = &self.assembly.environment.random;
+        let mut definition = flow::fingerprint::definition(flow);
+        definition += &flow::fingerprint::masks(flow, &self.assembly.project.sites);
         self.assembly.state.identify(
             &flow.name,
-            &flow::fingerprint::definition(flow),
+            &definition,
             FlowId::mint(random.bits()),
             Generation::mint(random.bits()),
         )
@@ -115,6 +118,10 @@ impl Engine {
         let holder = HolderId::mint(environment.random.bits());
         state.intend_holder(site, holder)?;
         let take_over = self.take_over == TakeOver::Asked;
+        if take_over {
+            let detail = format!("target {site}, holder {holder}");
+            state.audit(Act { at: environment.clock.now(), what: "take-over", detail })?;
+        }
         target.claim(&Claim { holder, known, take_over }).map_err(|e| e.at(site))?;
         state.settle_holder(site, holder)?;
         holders.insert(site.to_string(), holder);

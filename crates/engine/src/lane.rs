@@ -1,6 +1,7 @@
 //! One lane as a flow consumes it: progress, the paths of its tables, the keys that are set aside.
 
 use crate::assembly::Assembly;
+use crate::mask;
 use crate::orders::{CaptureOrder, Orders};
 use crate::path::TablePath;
 use crate::state::{FlowIdentity, LetterStatus};
@@ -61,6 +62,7 @@ impl Lane {
     ) -> Result<Lane> {
         let minted = LaneId::mint(assembly.environment.random.bits());
         let id = assembly.state.lane_or(&site.name, minted)?.id;
+        mask::settle(assembly, id, &site)?;
         let mut lane = Lane {
             id,
             site,
@@ -92,13 +94,18 @@ impl Lane {
     ) -> Result<Offset> {
         let tail = assembly.log.tail(self.id)?;
         let mut start = tail.durable;
+        // What was logged under other masks is not for a flow that begins.
+        let masked = mask::floor(assembly, self.id, flow)?;
         for table in &flow.tables {
             let stream = assembly.state.stream(self.id, &table.source)?;
             let begin = stream.snapshot.as_ref().and_then(|snapshot| snapshot.begin);
-            let retained = begin.filter(|begin| *begin >= tail.oldest && !wrote_before);
+            let retained = begin
+                .filter(|begin| *begin >= tail.oldest && *begin > masked && !wrote_before);
             match (retained, stream.snapshot) {
                 (Some(begin), _) => start = start.min(Offset(begin.0 - 1)),
-                (None, Some(snapshot)) if !snapshot.complete && snapshot.begin.is_none() => {}
+                // All of it is still to come.
+                (None, Some(snapshot))
+                    if !snapshot.complete && snapshot.begin.is_some_and(|b| b > tail.durable) => {}
                 (None, _) => orders
                     .place(&self.site.name, CaptureOrder::Snapshot { table: table.source.clone() }),
             }
@@ -138,7 +145,8 @@ impl Lane {
         self.parked.clear();
         for letter in assembly.state.letters(identity.id, Some(LetterStatus::Parked))? {
             if letter.change.lane == self.id {
-                self.parked.entry(letter.change.table).or_default().insert(letter.change.key);
+                let keys: Vec<Vec<u8>> = letter.change.keys().cloned().collect();
+                self.parked.entry(letter.change.table).or_default().extend(keys);
             }
         }
         Ok(())

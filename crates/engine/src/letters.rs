@@ -6,7 +6,7 @@
 use crate::apply::Applier;
 use crate::engine::Engine;
 use crate::state::{Letter, LetterStatus};
-use change::{Key, Op, Value};
+use change::{Op, Value};
 use connect::{Error, Kind, Result, RowWork};
 use flow::Flow;
 use std::collections::BTreeSet;
@@ -35,13 +35,13 @@ pub fn replay_letters(
     let identity = engine.identify(flow)?;
     let state = &engine.assembly.state;
     let waiting = state.letters(identity.id, Some(LetterStatus::Parked))?;
-    let of = |letter: &Letter| (letter.change.table.clone(), letter.change.key.clone());
-    let wanted: BTreeSet<_> =
-        waiting.iter().filter(|l| ids.is_none_or(|ids| ids.contains(&l.id))).map(of).collect();
+    let asked = |letter: &&Letter| ids.is_none_or(|ids| ids.contains(&letter.id));
     let mut applier = Applier::open(engine, flow, &identity)?;
     let mut outcome = LettersReplayed::default();
-    for key in wanted {
-        let letters: Vec<&Letter> = waiting.iter().filter(|letter| of(letter) == key).collect();
+    for letters in chains(&waiting) {
+        if !letters.iter().any(asked) {
+            continue;
+        }
         match applier.write_letters(&letters) {
             Ok(()) => {
                 let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
@@ -59,8 +59,26 @@ pub fn replay_letters(
     Ok(outcome)
 }
 
+/// Letters that must be replayed together and in their order: those of one key, and those that move rows between keys.
+fn chains(waiting: &[Letter]) -> Vec<Vec<&Letter>> {
+    let mut chains: Vec<(BTreeSet<(&str, &[u8])>, Vec<&Letter>)> = Vec::new();
+    for letter in waiting {
+        let keys = letter.change.keys().map(|key| (letter.change.table.as_str(), key.as_slice()));
+        let (mut keys, mut letters) = (keys.collect::<BTreeSet<_>>(), vec![letter]);
+        let meets = |(other, _): &mut (BTreeSet<_>, _)| !other.is_disjoint(&keys);
+        let met: Vec<_> = chains.extract_if(.., meets).collect();
+        for (other, others) in met {
+            keys.extend(other);
+            letters.extend(others);
+        }
+        letters.sort_by_key(|letter| letter.id);
+        chains.push((keys, letters));
+    }
+    chains.into_iter().map(|(_, letters)| letters).collect()
+}
+
 /// The writes of one letter.
-pub(crate) fn writes(letter: &Letter, path: &crate::path::TablePath) -> Result<RowWork> {
+pub(crate) fn writes(letter: &Letter, path: &crate::path::TablePath) -> Result<Vec<RowWork>> {
     let schema = &path.target().schema;
     let row: &[Value] = &letter.change.row;
     if row.len() != schema.columns().len() {
@@ -68,11 +86,17 @@ pub(crate) fn writes(letter: &Letter, path: &crate::path::TablePath) -> Result<R
             .fix("correct the transform or the source row, then seamount dlq discard"));
     }
     let unfit = |e| Error::refused("the letter's row does not fit the table").caused_by(e);
-    if letter.change.op == Op::Delete {
-        let key = Key(schema.key().iter().map(|&k| row[k].clone()).collect());
-        return change::value::batch(&schema.key_schema(), &[key.0])
-            .map(RowWork::Delete)
-            .map_err(unfit);
+    let gone = |row: &[Value]| {
+        let key = schema.key().iter().map(|&k| row[k].clone()).collect();
+        change::value::batch(&schema.key_schema(), &[key]).map(RowWork::Delete).map_err(unfit)
+    };
+    let mut works = Vec::new();
+    if let Some(moved) = &letter.change.moved_from {
+        works.push(gone(&moved.row)?);
     }
-    change::value::batch(schema, &[row.to_vec()]).map(RowWork::Upsert).map_err(unfit)
+    works.push(match letter.change.op {
+        Op::Delete => gone(row)?,
+        _ => change::value::batch(schema, &[row.to_vec()]).map(RowWork::Upsert).map_err(unfit)?,
+    });
+    Ok(works)
 }

@@ -7,6 +7,7 @@
 mod apply;
 mod around;
 mod assembly;
+mod audit;
 mod board;
 mod capture;
 mod compact;
@@ -16,6 +17,7 @@ mod environment;
 mod lane;
 mod letters;
 mod load;
+mod mask;
 mod motion;
 mod orders;
 mod path;
@@ -23,6 +25,7 @@ mod reconcile;
 mod repairs;
 mod replay;
 mod resync;
+mod retention;
 mod retry;
 mod service;
 mod state;
@@ -32,6 +35,7 @@ mod write;
 
 pub use apply::Applier;
 pub use assembly::{Assembly, Step};
+pub use audit::{Act, AuditEntry, AuditFault, Head, verify_audit};
 pub use board::{
     Board, FlowStatus, LaneLag, LaneStatus, Latencies, Standing, Trouble, flow_status, lane_status,
 };
@@ -48,11 +52,12 @@ pub use reconcile::{Mending, Reconciliation, reconcile};
 pub use repairs::{RepairOrder, RepairOutcome, Repairs};
 pub use replay::{ReplayRequest, replay};
 pub use resync::resync;
+pub use retention::floors;
 pub use retry::{Backoff, Decision};
 pub use service::{Service, Stop};
 pub use state::{
-    FlowIdentity, LaneRecord, Letter, LetterStatus, NewLetter, Request, RequestStatus, RunRecord,
-    RunState, SnapshotState, State, StoredCertificate, StreamRecord,
+    Author, FlowIdentity, LaneRecord, Letter, LetterStatus, LoggedMask, MovedFrom, NewLetter, Request, RequestStatus, RunRecord,
+    RunState, SnapshotState, State, StoredCertificate, StreamRecord, kept_heads,
 };
 pub use stepping::{Drained, Stepping};
 pub use watch::{Unwatched, Watch};

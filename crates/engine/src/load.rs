@@ -65,16 +65,17 @@ impl<'a> Loader<'a> {
         Ok(loader)
     }
 
-    /// Runs of this flow that a crash cut off are closed, and their stages dropped.
+    /// Runs of this flow that a crash cut off are closed; stages are dropped, also those that a failed run could not
+    /// drop itself.
     fn drop_leftovers(&mut self) -> Result<()> {
         let published = self.target.published(self.identity.id)?;
         let staged = self.target.staged()?;
         for mut run in self.assembly.state.runs(self.identity.id, usize::MAX)? {
-            if run.state != RunState::Running {
-                continue;
-            }
             if staged.contains(&run.id) {
                 self.target.discard(run.id)?;
+            }
+            if run.state != RunState::Running {
+                continue;
             }
             match published.iter().find(|p| p.run == run.id) {
                 Some(done) => {

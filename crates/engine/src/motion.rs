@@ -102,7 +102,7 @@ impl<'a> ByService<'a> {
             .get(&flow.target)
             .ok_or_else(|| connect::Error::internal("the flow's target is no site"))?
             .settings;
-        let target = engine.assembly.connectors.of(settings)?.readable(settings)?;
+        let target = engine.assembly.connectors.of(settings)?.readable(&settings.as_target())?;
         Ok(ByService { engine, identity: engine.identify(flow)?, apply: flow.apply(), target })
     }
 

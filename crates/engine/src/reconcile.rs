@@ -5,6 +5,7 @@
 
 use crate::around::Around;
 use crate::assembly::Assembly;
+use crate::audit::Act;
 use crate::engine::Engine;
 use crate::motion::Motion;
 use crate::orders::CaptureOrder;
@@ -244,6 +245,7 @@ impl Reconciler<'_> {
             key: assembly.digest_key,
             settings: Settings { empty: proof::Empty::Fine, ..Settings::default() },
         };
+        let target_settings = target.settings.as_target();
         let mut around = Around {
             assembly,
             identity: &self.identity,
@@ -251,7 +253,7 @@ impl Reconciler<'_> {
             subject: &pair.subject,
             source: assembly.connectors.of(&pair.site.settings)?,
             target: assembly.connectors.of(&target.settings)?,
-            target_settings: &target.settings,
+            target_settings: &target_settings,
             motion,
             watch: self.watch,
             done,
@@ -297,6 +299,7 @@ impl Reconciler<'_> {
             outcome.refused = Some(refusal.to_string());
             return Ok(());
         }
+        self.note_repair(&plans)?;
         let mut done = 0;
         for (pair, plan) in plans {
             self.place(&pair, plan, motion, outcome)?;
@@ -306,6 +309,14 @@ impl Reconciler<'_> {
             outcome.after.push(proof);
         }
         Ok(())
+    }
+
+    /// Tells the audit log of repairs before the first of them is written.
+    fn note_repair(&self, plans: &[(Pair, RepairPlan)]) -> Result<()> {
+        let rows: u64 = plans.iter().map(|(_, plan)| plan.changes).sum();
+        let detail = format!("flow {}: {rows} rows", self.flow.name);
+        let at = self.engine.assembly.environment.clock.now();
+        self.engine.assembly.state.audit(Act { at, what: "repair", detail })
     }
 
     /// Hands one table's repairs to the applier, and what the log lacks to the capture.

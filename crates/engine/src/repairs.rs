@@ -10,6 +10,7 @@ use crate::path::TablePath;
 use crate::state::FlowIdentity;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
+use change::planted::{Defect, is_planted};
 use change::{LaneId, Offset, TableSchema, canonical};
 use connect::{Bounds, Error, Result, RowWork, Target};
 use std::collections::HashSet;
@@ -77,7 +78,10 @@ pub(crate) fn apply(
     let path = lane
         .path_to(&order.table)
         .ok_or_else(|| Error::internal(format!("no path leads to {}", order.table)))?;
-    let mut untouchable = touched_since(assembly, lane, path, order.known_at)?;
+    let mut untouchable = match is_planted(Defect::RepairBackwards) {
+        true => HashSet::new(),
+        false => touched_since(assembly, lane, path, order.known_at)?,
+    };
     untouchable.extend(lane.parked.get(&order.table).into_iter().flatten().cloned());
     let schema = &path.target().schema;
     let rows = without(&order.rows, schema, &untouchable)?;
@@ -126,7 +130,7 @@ fn touched_since(
                     let places = match &item.effect {
                         Effect::Write { row, moved_from } => [Some(*row), *moved_from],
                         Effect::Remove { row } => [Some(*row), None],
-                        Effect::Refused { row, .. } => [*row, None],
+                        Effect::Refused(refused) => [refused.key, refused.moved_from],
                         Effect::Filtered | Effect::Clear => [None, None],
                     };
                     let keys = places.into_iter().flatten();

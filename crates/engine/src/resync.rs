@@ -22,7 +22,8 @@ use flow::{Apply, Flow, Site};
 pub fn resync(engine: &Engine, flow: &Flow, watch: &dyn Watch) -> Result<Drained> {
     let identity = engine.identify(flow)?;
     let generation = Generation::mint(engine.assembly.environment.random.bits());
-    engine.assembly.state.renew(identity.id, generation)?;
+    let now = engine.assembly.environment.clock.now();
+    engine.assembly.state.order_resync(&flow.name, identity.id, generation, now)?;
     for (site, tables) in captured_tables(&engine.assembly.project) {
         if flow.sites.contains(&site.name) {
             begin_afresh_if_lost(engine, flow, &site, &tables)?;

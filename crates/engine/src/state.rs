@@ -4,17 +4,21 @@
 //! log holds decides what was captured; this file remembers names, ids, requests and verdicts. Losing it loses
 //! no rows: the targets refuse the newcomer until an operator says that it may take over.
 
+mod audit;
 mod certificates;
 mod flows;
 mod lanes;
 mod letters;
+mod masks;
 mod requests;
 mod runs;
 
+pub use audit::{Author, kept_heads};
 pub use certificates::StoredCertificate;
 pub use flows::FlowIdentity;
 pub use lanes::{LaneRecord, SnapshotState, StreamRecord};
 pub use letters::{Letter, LetterStatus, MovedFrom, NewLetter};
+pub use masks::LoggedMask;
 pub use requests::{Request, RequestStatus};
 pub use runs::{RunRecord, RunState};
 
@@ -62,6 +66,9 @@ const TABLES: &str = "
         id integer primary key autoincrement, kind text not null, flow text not null,
         argument text not null, asked_at integer not null, status text not null default 'waiting',
         answer text);
+    create table if not exists audit (
+        number integer primary key, at integer not null, who text not null, command text not null,
+        what text not null, detail text not null, previous text not null, hash text not null);
     create table if not exists fired (
         flow integer not null, what text not null, at integer not null,
         primary key (flow, what)) without rowid;
@@ -71,6 +78,7 @@ const TABLES: &str = "
 #[derive(Clone)]
 pub struct State {
     db: Arc<Mutex<Connection>>,
+    author: Arc<Author>,
 }
 
 impl State {
@@ -95,7 +103,7 @@ impl State {
         }
         db.execute_batch(TABLES).map_err(failed("state.db cannot be laid out"))?;
         db.pragma_update(None, "user_version", LAYOUT).map_err(failed("state.db"))?;
-        Ok(State { db: Arc::new(Mutex::new(db)) })
+        Ok(State { db: Arc::new(Mutex::new(db)), author: Arc::default() })
     }
 
     /// Opens the state of a project for reading, beside a running engine. `None` when there is none yet.
@@ -109,7 +117,7 @@ impl State {
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
             .map_err(failed("state.db cannot be opened"))?;
         db.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed("state.db"))?;
-        Ok(Some(State { db: Arc::new(Mutex::new(db)) }))
+        Ok(Some(State { db: Arc::new(Mutex::new(db)), author: Arc::default() }))
     }
 
     /// Asks `may` before every commit of this file through this handle and its clones; `false` refuses the commit, as
@@ -119,6 +127,13 @@ impl State {
     /// The file cannot be watched.
     pub fn on_commit(&self, mut may: impl FnMut() -> bool + Send + 'static) -> Result<()> {
         self.db().commit_hook(Some(move || !may())).map_err(failed("state.db"))
+    }
+
+    /// The same state, its entries in the audit log signed by somebody.
+    #[must_use]
+    pub fn signed(mut self, author: Author) -> State {
+        self.author = Arc::new(author);
+        self
     }
 
     fn db(&self) -> MutexGuard<'_, Connection> {

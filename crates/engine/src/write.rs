@@ -5,10 +5,10 @@
 
 use crate::assembly::Assembly;
 use crate::compact::{compact, keys_only};
-use crate::effect::{At, Effect, Effects, Item};
+use crate::effect::{At, BEHIND_A_LETTER, Effect, Effects, Item, Refused};
 use crate::lane::{Lane, Parked};
 use crate::path::TablePath;
-use crate::state::{FlowIdentity, NewLetter};
+use crate::state::{FlowIdentity, MovedFrom, NewLetter};
 use arrow::array::RecordBatch;
 use change::{Group, GroupKind, LaneId, SnapshotChunk, Value};
 use connect::{Counters, Error, KeyRange, Kind, LaneProgress, Result, RowWork, TargetTransaction};
@@ -187,8 +187,8 @@ impl<'t> Writer<'t> {
             }
             *self.counters(lane) += net.counters;
             for item in &effects.items {
-                if let Effect::Refused { row, reason } = &item.effect {
-                    self.park(lane, path, effects, item, *row, reason);
+                if let Effect::Refused(refused) = &item.effect {
+                    self.park(lane, path, effects, item, refused);
                 }
             }
         }
@@ -210,8 +210,8 @@ impl<'t> Writer<'t> {
                     self.counters(lane).filtered += 1;
                     continue;
                 }
-                Effect::Refused { row, reason } => {
-                    self.park(lane, path, effects, item, *row, reason);
+                Effect::Refused(refused) => {
+                    self.park(lane, path, effects, item, refused);
                     continue;
                 }
                 Effect::Clear => {
@@ -226,7 +226,7 @@ impl<'t> Writer<'t> {
             let behind = !refused_now.is_empty()
                 && [Some(row), from].into_iter().flatten().any(|at| refused_now.contains(&key(at)));
             let refusal = if behind {
-                Some("an earlier change of this key is set aside".to_string())
+                Some(BEHIND_A_LETTER.to_string())
             } else {
                 self.write_one(path, effects, item, row, from)?
             };
@@ -234,7 +234,9 @@ impl<'t> Writer<'t> {
                 None => self.counters(lane).applied += 1,
                 Some(reason) => {
                     refused_now.extend([Some(row), from].into_iter().flatten().map(key));
-                    self.park(lane, path, effects, item, Some(row), &reason);
+                    let row = Some(row);
+                    let refused = Refused { key: row, row, moved_from: from, reason };
+                    self.park(lane, path, effects, item, &refused);
                 }
             }
         }
@@ -281,26 +283,29 @@ impl<'t> Writer<'t> {
         path: &TablePath,
         effects: &Effects,
         item: &Item,
-        row: Option<At>,
-        reason: &str,
+        refused: &Refused,
     ) {
         let schema = &path.target().schema;
         let cells = |at: At| Value::row(&effects.blocks[at.block].rows, schema, at.row);
-        self.letters.push(NewLetter {
+        let letter = NewLetter {
             lane: lane.id,
             offset: item.offset,
             ordinal: item.ordinal,
             table: path.target().name.clone(),
-            key: row.map(|at| effects.canonical_key(path, at)).unwrap_or_default(),
-            row: row.map(cells).unwrap_or_default(),
+            key: refused.key.map(|at| effects.canonical_key(path, at)).unwrap_or_default(),
+            row: refused.row.map(cells).unwrap_or_default(),
+            moved_from: refused
+                .moved_from
+                .map(|at| MovedFrom { key: effects.canonical_key(path, at), row: cells(at) }),
             op: item.op,
-            reason: reason.to_string(),
-        });
-        if let Some(at) = row {
-            let key = effects.canonical_key(path, at);
+            reason: refused.reason.clone(),
+        };
+        if refused.key.is_some() {
             let tally = self.tallies.get_mut(&lane.id).expect("the lane was advanced");
-            tally.parked.entry(path.target().name.clone()).or_default().insert(key);
+            let parked = tally.parked.entry(letter.table.clone()).or_default();
+            parked.extend(letter.keys().cloned());
         }
+        self.letters.push(letter);
         self.counters(lane).parked += 1;
     }
 

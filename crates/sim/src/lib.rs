@@ -5,9 +5,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+pub mod catchers;
 pub mod drill;
 pub mod drills;
+pub mod oracle;
 pub mod random;
+pub mod runner;
 pub mod world;
 
 pub use drill::{Drill, Violation, all};

@@ -124,6 +124,21 @@ impl MemoryLog {
         MemoryLog { id: self.id, opening, shared: self.shared.clone() }
     }
 
+    /// What a copy of the log's folder would hold: the durable groups, as a log of their own under the same id.
+    #[must_use]
+    pub fn copy(&self) -> MemoryLog {
+        let disk = self.disk();
+        let lanes = disk.lanes.iter().map(|(id, lane)| {
+            let kept = usize::try_from(lane.durable.0 - lane.trimmed.0).expect("groups in memory");
+            let groups = lane.groups.iter().take(kept).cloned().collect();
+            let (trimmed, durable) = (lane.trimmed, lane.durable);
+            (*id, Lane { trimmed, durable, position: lane.position.clone(), groups })
+        });
+        let copied = Disk { lanes: lanes.collect(), ..Disk::default() };
+        let shared = Shared { disk: Mutex::new(copied), moved: Condvar::new() };
+        MemoryLog { id: self.id, opening: 0, shared: Arc::new(shared) }
+    }
+
     fn disk(&self) -> MutexGuard<'_, Disk> {
         self.shared.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -26,7 +26,7 @@ pub enum CommitFault {
 /// Rows of one run, waiting to be published, by table.
 pub(super) type Stage = BTreeMap<String, Vec<Row>>;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Site {
     pub(super) tables: Tables,
     pub(super) holder: Option<HolderId>,

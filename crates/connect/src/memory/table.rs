@@ -20,7 +20,7 @@ pub(super) type Row = Arc<Vec<Value>>;
 const BATCH_ROWS: usize = 1024;
 
 /// One table. Rows of a table without a key are numbered in the order they came.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Table {
     pub(super) schema: Arc<TableSchema>,
     pub(super) rows: BTreeMap<OrderedKey, Row>,
@@ -135,7 +135,7 @@ pub(super) fn wrong_type(table: &str, wrong: &WrongType) -> Error {
 }
 
 /// One row as it was before a write.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Before {
     table: String,
     key: OrderedKey,
@@ -143,7 +143,7 @@ struct Before {
 }
 
 /// Tables by name, and how to take back what an open transaction wrote into them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Tables {
     by_name: BTreeMap<String, Arc<Table>>,
     undo: Vec<Before>,

@@ -25,6 +25,22 @@ pub struct MemoryTarget {
     holder: Option<HolderId>,
 }
 
+/// A copy of everything that a target held. Two are equal when a reader and an engine would see the same in them.
+#[derive(Clone, Debug)]
+pub struct TargetBackup(Site);
+
+impl PartialEq for TargetBackup {
+    fn eq(&self, other: &Self) -> bool {
+        let (a, b) = (&self.0, &other.0);
+        a.tables == b.tables
+            && a.holder == b.holder
+            && a.generations == b.generations
+            && a.progress == b.progress
+            && a.stages == b.stages
+            && a.published == b.published
+    }
+}
+
 impl MemoryTarget {
     /// An empty site.
     pub fn new() -> Self {
@@ -101,6 +117,21 @@ impl MemoryTarget {
     pub fn rows(&self, table: &str) -> Result<Vec<Vec<Value>>> {
         let tables = self.lock().tables.committed();
         Ok(tables.get(table)?.rows.values().map(|row| row.as_ref().clone()).collect())
+    }
+
+    /// What a backup tool would copy: everything that is committed.
+    pub fn backup(&self) -> TargetBackup {
+        let mut site = self.lock().clone();
+        site.abandon();
+        TargetBackup(site)
+    }
+
+    /// Puts a backup in the place of everything; open transactions end. What the site refuses stays as it is.
+    pub fn restore(&self, backup: &TargetBackup) {
+        let mut site = self.lock();
+        let (refusal, transactions) = (site.refusal.take(), site.transactions);
+        *site = backup.0.clone();
+        (site.refusal, site.transactions) = (refusal, transactions);
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Site> {

@@ -1,6 +1,7 @@
 //! Certificates, in the order they were made. Their chain is the proof crate's business; here they are bytes.
 
 use super::{State, failed, optional, prepared};
+use crate::audit::Act;
 use change::FlowId;
 use connect::Result;
 use rusqlite::{Row, params};
@@ -21,7 +22,7 @@ pub struct StoredCertificate {
 }
 
 impl State {
-    /// Appends a certificate and returns its number.
+    /// Appends a certificate and returns its number; the audit log tells of it by the hash of its bytes.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -32,13 +33,17 @@ impl State {
         verdict: &str,
         body: &[u8],
     ) -> Result<i64> {
-        let db = self.db();
-        db.execute(
-            "insert into certificate (flow, made_at, verdict, body) values (?1, ?2, ?3, ?4)",
-            params![flow.to_i64(), made_at, verdict, body],
-        )
-        .map_err(failed("certificates cannot be written"))?;
-        Ok(db.last_insert_rowid())
+        self.audited(|db| {
+            db.execute(
+                "insert into certificate (flow, made_at, verdict, body) values (?1, ?2, ?3, ?4)",
+                params![flow.to_i64(), made_at, verdict, body],
+            )
+            .map_err(failed("certificates cannot be written"))?;
+            let number = db.last_insert_rowid();
+            let hash = blake3::hash(body).to_hex();
+            let detail = format!("number {number}, {verdict}, flow id {flow}, content {hash}");
+            Ok((number, Act { at: made_at, what: "certificate", detail }))
+        })
     }
 
     /// All certificates, oldest first; of one flow, or of all.

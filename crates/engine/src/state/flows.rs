@@ -3,7 +3,7 @@
 use super::{State, failed, optional, prepared};
 use change::{FlowId, Generation, HolderId};
 use connect::Result;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 /// Who a flow is, whatever it is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,13 +60,7 @@ impl State {
     /// # Errors
     /// The file cannot be written.
     pub fn renew(&self, flow: FlowId, generation: Generation) -> Result<()> {
-        self.db()
-            .execute(
-                "update flow set generation = ?2 where id = ?1",
-                params![flow.to_i64(), generation.to_i64()],
-            )
-            .map_err(failed("state.db cannot be written"))?;
-        Ok(())
+        renew(&self.db(), flow, generation)
     }
 
     /// Pauses or resumes a flow.
@@ -74,10 +68,7 @@ impl State {
     /// # Errors
     /// The file cannot be written.
     pub fn set_paused(&self, flow: FlowId, paused: bool) -> Result<()> {
-        self.db()
-            .execute("update flow set paused = ?2 where id = ?1", params![flow.to_i64(), paused])
-            .map_err(failed("state.db cannot be written"))?;
-        Ok(())
+        set_paused(&self.db(), flow, paused)
     }
 
     /// Holders that this engine may have shown to a target: the settled one, and those whose claim may or may
@@ -142,4 +133,17 @@ impl State {
             .map_err(failed("state.db cannot be written"))?;
         Ok(())
     }
+}
+
+pub(super) fn renew(db: &Connection, flow: FlowId, generation: Generation) -> Result<()> {
+    let sql = "update flow set generation = ?2 where id = ?1";
+    db.execute(sql, params![flow.to_i64(), generation.to_i64()])
+        .map_err(failed("state.db cannot be written"))?;
+    Ok(())
+}
+
+pub(super) fn set_paused(db: &Connection, flow: FlowId, paused: bool) -> Result<()> {
+    db.execute("update flow set paused = ?2 where id = ?1", params![flow.to_i64(), paused])
+        .map_err(failed("state.db cannot be written"))?;
+    Ok(())
 }

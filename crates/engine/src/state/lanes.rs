@@ -30,7 +30,7 @@ pub struct StreamRecord {
 pub struct SnapshotState {
     /// Which one.
     pub id: SnapshotId,
-    /// Offset of its first chunk; `None` before that is durable.
+    /// None of its chunks has a smaller offset. `None` in what an earlier version noted of a snapshot not yet begun.
     pub begin: Option<Offset>,
     /// The last chunk ended with this key.
     pub after: Option<Key>,

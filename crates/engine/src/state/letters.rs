@@ -6,7 +6,7 @@
 use super::{State, failed, prepared};
 use change::{FlowId, LaneId, Offset, Op, Value};
 use connect::{Error, Result};
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
 /// A change to set aside.
@@ -24,10 +24,53 @@ pub struct NewLetter {
     pub key: Vec<u8>,
     /// The row as it would have been written; empty when the transform refused it.
     pub row: Vec<Value>,
+    /// The row under the key it had before, where the change moves it: that key waits too, and goes at a replay.
+    pub moved_from: Option<MovedFrom>,
     /// The kind of change.
     pub op: Op,
     /// Why, without row values.
     pub reason: String,
+}
+
+/// The key that a change moves a row away from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MovedFrom {
+    /// Its canonical bytes.
+    pub key: Vec<u8>,
+    /// The row under it.
+    pub row: Vec<Value>,
+}
+
+impl NewLetter {
+    /// Every key that waits with it, in canonical bytes.
+    pub fn keys(&self) -> impl Iterator<Item = &Vec<u8>> {
+        std::iter::once(&self.key).chain(self.moved_from.iter().map(|moved| &moved.key))
+    }
+}
+
+/// A letter's rows as they are stored; a letter that moves no key is stored as its row alone.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum StoredRows {
+    One(Vec<Value>),
+    Moved { row: Vec<Value>, moved_from: MovedFrom },
+}
+
+impl StoredRows {
+    fn of(letter: &NewLetter) -> Self {
+        let row = letter.row.clone();
+        match letter.moved_from.clone() {
+            Some(moved_from) => StoredRows::Moved { row, moved_from },
+            None => StoredRows::One(row),
+        }
+    }
+
+    fn into_parts(self) -> (Vec<Value>, Option<MovedFrom>) {
+        match self {
+            StoredRows::One(row) => (row, None),
+            StoredRows::Moved { row, moved_from } => (row, Some(moved_from)),
+        }
+    }
 }
 
 /// What became of a letter.
@@ -87,7 +130,7 @@ impl State {
         let mut db = self.db();
         let txn = db.transaction().map_err(failed("letters cannot be written"))?;
         for letter in letters {
-            let row = serde_json::to_string(&letter.row)
+            let row = serde_json::to_string(&StoredRows::of(letter))
                 .map_err(|e| Error::internal("a row cannot be stored").caused_by(e))?;
             txn.prepare_cached(
                 "insert or ignore into letter
@@ -169,20 +212,33 @@ impl State {
     pub fn settle(&self, ids: &[i64], status: LetterStatus, note: &str, at: i64) -> Result<()> {
         let mut db = self.db();
         let txn = db.transaction().map_err(failed("letters cannot be written"))?;
-        for id in ids {
-            txn.execute(
-                "update letter set status = ?2, note = ?3, settled_at = ?4 where id = ?1",
-                params![id, status.word(), note, at],
-            )
-            .map_err(failed("letters cannot be written"))?;
-        }
+        settle(&txn, ids, status, note, at)?;
         txn.commit().map_err(failed("letters cannot be written"))
     }
+}
+
+pub(super) fn settle(
+    db: &Connection,
+    ids: &[i64],
+    status: LetterStatus,
+    note: &str,
+    at: i64,
+) -> Result<()> {
+    let sql = "update letter set status = ?2, note = ?3, settled_at = ?4 where id = ?1";
+    for id in ids {
+        db.execute(sql, params![id, status.word(), note, at])
+            .map_err(failed("letters cannot be written"))?;
+    }
+    Ok(())
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Letter> {
     let text: String = row.get(6)?;
     let status: String = row.get(10)?;
+    let rows: StoredRows = serde_json::from_str(&text).map_err(|e| {
+        rusqlite::Error::FromSqlConversionFailure(6, rusqlite::types::Type::Text, e.into())
+    })?;
+    let (cells, moved_from) = rows.into_parts();
     Ok(Letter {
         id: row.get(0)?,
         change: NewLetter {
@@ -191,9 +247,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Letter> {
             ordinal: row.get(3)?,
             table: row.get(4)?,
             key: row.get(5)?,
-            row: serde_json::from_str(&text).map_err(|e| {
-                rusqlite::Error::FromSqlConversionFailure(6, rusqlite::types::Type::Text, e.into())
-            })?,
+            row: cells,
+            moved_from,
             op: Op::from_byte(row.get(7)?).unwrap_or(Op::Update),
             reason: row.get(8)?,
         },

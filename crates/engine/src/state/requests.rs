@@ -2,7 +2,7 @@
 
 use super::{State, failed, optional, prepared};
 use connect::Result;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 /// Something asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,13 +38,7 @@ impl State {
     /// # Errors
     /// The file cannot be written.
     pub fn ask(&self, kind: &str, flow: &str, argument: &str, asked_at: i64) -> Result<i64> {
-        let db = self.db();
-        db.execute(
-            "insert into request (kind, flow, argument, asked_at) values (?1, ?2, ?3, ?4)",
-            params![kind, flow, argument, asked_at],
-        )
-        .map_err(failed("the request cannot be written"))?;
-        Ok(db.last_insert_rowid())
+        ask(&self.db(), kind, flow, argument, asked_at)
     }
 
     /// The oldest request that waits, now taken.
@@ -102,6 +96,21 @@ impl State {
             .map_err(failed("the answer cannot be written"))?;
         Ok(())
     }
+}
+
+pub(super) fn ask(
+    db: &Connection,
+    kind: &str,
+    flow: &str,
+    argument: &str,
+    asked_at: i64,
+) -> Result<i64> {
+    db.execute(
+        "insert into request (kind, flow, argument, asked_at) values (?1, ?2, ?3, ?4)",
+        params![kind, flow, argument, asked_at],
+    )
+    .map_err(failed("the request cannot be written"))?;
+    Ok(db.last_insert_rowid())
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Request> {

@@ -1,0 +1,45 @@
+//! What of the log is still needed: the floors below which a policy may trim.
+//!
+//! Not the policy: age and size are the log's business. Invariant: what a live flow has not applied stays.
+
+use crate::engine::Engine;
+use change::{LaneId, Offset};
+use connect::{Readable, Result};
+use flow::Apply;
+use std::collections::BTreeMap;
+
+/// The oldest offset that each lane must keep: what its slowest flow has not applied, and its newest group, which
+/// says where capture resumes.
+///
+/// # Errors
+/// A target cannot be asked for its progress now.
+pub fn floors(engine: &Engine) -> Result<BTreeMap<LaneId, Offset>> {
+    let assembly = &engine.assembly;
+    let mut floors = BTreeMap::new();
+    for flow in assembly.project.flows.iter().filter(|flow| flow.captures()) {
+        let Some(identity) = assembly.state.flow(&flow.name)? else { continue };
+        let progress = match flow.apply() {
+            Apply::Events => {
+                let site = &assembly.project.sites[&flow.target].settings;
+                let mut target: Box<dyn Readable> = assembly.connectors.of(site)?.readable(&site.as_target())?;
+                target.cut()?.progress(identity.id)?
+            }
+            Apply::Runs | Apply::Nothing => None,
+        };
+        for site in &flow.sites {
+            let Some(lane) = assembly.state.lane(site)? else { continue };
+            let tail = assembly.log.tail(lane.id)?.durable;
+            let applied = match (&progress, flow.apply()) {
+                (Some(progress), _) => {
+                    progress.lanes.get(&lane.id).map_or(Offset::START, |lane| lane.offset)
+                }
+                (None, Apply::Events) => Offset::START,
+                (None, _) => tail,
+            };
+            let floor = applied.next().min(tail);
+            let entry = floors.entry(lane.id).or_insert(floor);
+            *entry = floor.min(*entry);
+        }
+    }
+    Ok(floors)
+}

@@ -1,0 +1,172 @@
+//! The end: faults have stopped. The engine must come to rest, and the target must be the source.
+
+use super::operator::Found;
+use super::story::{Restart, World, tables_of};
+use crate::drill::Violation;
+use crate::oracle::{Rows, View, rows_of};
+use crate::world::machine::locked;
+use crate::world::room::Room;
+use connect::memory::MemoryTarget;
+use engine::TakeOver;
+use flow::{Apply, Mode};
+use proof::{Reason, Verdict};
+
+/// Rounds within which everything must be at rest.
+const ROUNDS_MOST: u32 = 3_000;
+
+impl World {
+    /// Nothing goes wrong any more.
+    pub(super) fn end(&mut self) -> Result<(), Violation> {
+        self.note(|| "faults stop".into());
+        self.machine().calm();
+        locked(&self.business).well_behaved = true;
+        self.outside.log.release();
+        self.zombie = None;
+        if self.machine().off {
+            self.restart(Restart::PowerCut, TakeOver::Asked)?;
+        } else if self.definitions.flow("books").apply() != Apply::Events {
+            self.set_mode(Mode::Event)?;
+        } else {
+            self.restart(Restart::Clean, TakeOver::Asked)?;
+        }
+        locked(&self.business).fill(&mut locked(&self.oracle));
+        self.come_to_rest()?;
+        self.check_all()?;
+        self.outside.target.accept();
+        self.replay_letters()?;
+        self.come_to_rest()?;
+        self.check_all()?;
+        for name in self.names(Apply::Events) {
+            self.mend(&name)?;
+        }
+        self.observe()?;
+        self.check_all()?;
+        self.apply_again()
+    }
+
+    /// Steps everything until nothing moves; what stands is brought back as its error says.
+    fn come_to_rest(&mut self) -> Result<(), Violation> {
+        for _ in 0..ROUNDS_MOST {
+            let mut moved = false;
+            for site in self.plan.sites.clone() {
+                moved |= self.capture(&site)? == Found::Something;
+            }
+            for flow in self.names(Apply::Events) {
+                moved |= self.apply(&flow)? == Found::Something;
+            }
+            self.observe()?;
+            if !moved && !self.stopped.is_empty() {
+                for flow in self.names(Apply::Events) {
+                    self.resync(&flow)?;
+                }
+                self.stopped.clear();
+                moved = true;
+            }
+            if !moved {
+                return Ok(());
+            }
+        }
+        Err(Violation::new("V live", format!("not at rest after {ROUNDS_MOST} rounds")))
+    }
+
+    /// Compares every flow with its sources as they are now, whatever was seen on the way.
+    fn check_all(&mut self) -> Result<(), Violation> {
+        self.observe()?;
+        for flow in self.definitions.flows.clone() {
+            if flow.apply() != Apply::Events {
+                continue;
+            }
+            let Some(identity) = self.identity(&flow) else {
+                return Err(Violation::new("V live", format!("{} never began", flow.name)));
+            };
+            let waiting = self.waiting(&identity);
+            let tables = tables_of(&flow);
+            let view = View {
+                target: &self.outside.target,
+                flow: identity.id,
+                generation: identity.generation,
+                name: &flow.name,
+                tables: &tables,
+                waiting: &waiting,
+            };
+            self.oracle().compare_end(&view);
+        }
+        match self.oracle().verdict() {
+            Some(violation) => Err(violation),
+            None => Ok(()),
+        }
+    }
+
+    /// Foreign changes are found and mended, and a proof says so.
+    fn mend(&mut self, name: &str) -> Result<(), Violation> {
+        let mut verdict = None;
+        for _ in 0..3 {
+            verdict = self.reconcile(name)?;
+            if verdict == Some(Verdict::Equal) {
+                return Ok(());
+            }
+        }
+        match verdict {
+            Some(Verdict::Unproven(Reason::Empty)) => Ok(()),
+            Some(verdict) => Err(Violation::new(
+                "E equal",
+                format!("{name}: the proof says {verdict} after it mended what it could"),
+            )),
+            None => Err(Violation::new("V live", format!("{name} cannot be proved"))),
+        }
+    }
+
+    /// The log, applied again into an empty target, gives the same rows.
+    fn apply_again(&mut self) -> Result<(), Violation> {
+        let before: Vec<(String, Rows)> = self.all_rows(&self.outside.target.clone());
+        let mut again = self.outside.clone();
+        again.target = MemoryTarget::new();
+        again.log = self.outside.log.copy();
+        let folder = self.copy_folder();
+        let boot = self.fresh_boot();
+        boot.zombie.store(true, std::sync::atomic::Ordering::Relaxed);
+        let room = Room::start(&again, &self.definitions, &folder, boot, TakeOver::Never);
+        let mut room =
+            room.map_err(|e| Violation::new("V live", format!("no engine starts: {e}")))?;
+        self.note(|| "everything is applied again into an empty target".into());
+        for _ in 0..ROUNDS_MOST {
+            let mut moved = false;
+            for site in &self.plan.sites {
+                moved |= matches!(room.capture(site), super::room::Outcome::Moved);
+            }
+            for flow in self.names(Apply::Events) {
+                moved |= matches!(
+                    room.apply(&flow, super::room::Keep::Applier),
+                    super::room::Outcome::Moved
+                );
+            }
+            if !moved {
+                break;
+            }
+        }
+        let after = self.all_rows(&again.target);
+        for ((table, before), (_, after)) in before.iter().zip(&after) {
+            if before != after {
+                return Err(Violation::new(
+                    "R replay idempotent",
+                    format!("{table}: the log applied again gives other rows"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn all_rows(&self, target: &MemoryTarget) -> Vec<(String, Rows)> {
+        let mut all = Vec::new();
+        for name in self.names(Apply::Events) {
+            for (_, table) in tables_of(self.definitions.flow(&name)) {
+                for site in &self.plan.sites {
+                    let found = rows_of(target, &table, site);
+                    let rows = found.into_iter().map(|((_, key), row)| (key, row)).collect();
+                    all.push((format!("{table} of {site}"), rows));
+                }
+            }
+        }
+        all
+    }
+}

@@ -1,0 +1,62 @@
+//! The log on a disk that the world holds in its hand. What it takes is told to the oracle.
+//!
+//! It never waits: a disk that is slow answers "not yet" at once.
+
+use crate::world::machine::{Boot, Place};
+use change::{Group, GroupBody, LaneId, LogId, Offset};
+use connect::memory::MemoryLog;
+use connect::{Bounds, Log, Result, Tail};
+use std::sync::Arc;
+use std::time::Duration;
+
+const HERE: Place = Place::Log;
+
+/// The log, as one engine has opened it.
+pub struct FaultyLog {
+    /// The log itself.
+    pub inner: MemoryLog,
+    /// The engine's connection to the world.
+    pub boot: Boot,
+    /// Most that one read returns.
+    pub bounds: Bounds,
+}
+
+impl Log for FaultyLog {
+    fn id(&self) -> LogId {
+        self.inner.id()
+    }
+
+    fn append(&self, lane: LaneId, body: GroupBody) -> Result<Offset> {
+        self.boot.sure(&HERE, "append", || {
+            let offset = self.inner.append(lane, body.clone())?;
+            if !self.boot.is_zombie() {
+                self.boot.oracle().appended(lane, offset, &body);
+            }
+            Ok(offset)
+        })
+    }
+
+    fn durable(&self, lane: LaneId, offset: Offset, _: Duration) -> Result<bool> {
+        self.boot.sure(&HERE, "durable", || self.inner.durable(lane, offset, Duration::ZERO))
+    }
+
+    fn tail(&self, lane: LaneId) -> Result<Tail> {
+        self.boot.sure(&HERE, "tail", || self.inner.tail(lane))
+    }
+
+    fn read(&self, lane: LaneId, after: Offset, bounds: Bounds) -> Result<Vec<Arc<Group>>> {
+        let bounds = Bounds {
+            changes: bounds.changes.min(self.bounds.changes),
+            bytes: bounds.bytes.min(self.bounds.bytes),
+        };
+        self.boot.sure(&HERE, "read", || self.inner.read(lane, after, bounds))
+    }
+
+    fn changed(&self, seen: u64, _: Duration) -> u64 {
+        self.inner.changed(seen, Duration::ZERO)
+    }
+
+    fn trim(&self, lane: LaneId, upto: Offset) -> Result<()> {
+        self.boot.sure(&HERE, "trim", || self.inner.trim(lane, upto))
+    }
+}
