@@ -10,7 +10,7 @@ use flow::{Flow, Problem, Project};
 
 /// Codes that say that a flow cannot run at its sites as it is written.
 const CANNOT_RUN: &[&str] =
-    &["E0402", "E0403", "E0404", "E0406", "E0408", "E0410", "E0411", "E0415", "E0416"];
+    &["E0402", "E0403", "E0404", "E0406", "E0408", "E0410", "E0411", "E0415", "E0416", "E0420"];
 
 /// Refuses flows that their sites forbid.
 ///

@@ -18,6 +18,8 @@ mod hardship;
 mod letters;
 #[path = "main/long_service.rs"]
 mod long_service;
+#[path = "main/masks.rs"]
+mod masks;
 #[path = "main/modes.rs"]
 mod modes;
 #[path = "main/mutated.rs"]

@@ -6,6 +6,7 @@
 pub(crate) mod across;
 pub(crate) mod flow;
 pub(crate) mod loads;
+pub(crate) mod masks;
 pub mod online;
 pub(crate) mod shapes;
 pub(crate) mod sites;

@@ -3,7 +3,8 @@
 //! Canonical text, not a hash: the engine can store it, compare it, and show which line changed. Sites, schedules,
 //! limits and descriptions are not in it, because a change of those keeps the target's rows and progress valid.
 
-use crate::flow::{Apply, Flow, From, NewColumns};
+use crate::flow::{Apply, Flow, From, NewColumns, Site};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The definition of a flow. Equal for flows of one generation, on every machine and in every version that writes
@@ -42,6 +43,27 @@ pub fn definition(flow: &Flow) -> String {
     }
     if flow.new_columns == NewColumns::Ignore {
         add(&mut text, "new columns", "ignore");
+    }
+    text
+}
+
+/// The masks that a flow's rows come through; empty where there are none. Sites of one mask are not named, so that
+/// one more of them changes nothing.
+pub fn masks(flow: &Flow, sites: &BTreeMap<String, Site>) -> String {
+    let mut text = String::new();
+    for table in &flow.tables {
+        let read = flow.sites.iter().filter_map(|name| sites.get(name));
+        let of = |site: &Site| site.settings.masks.definition(&table.source);
+        let all: Vec<(&str, String)> = read.map(|site| (site.name.as_str(), of(site))).collect();
+        let alike = all.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        let told = if alike { &all[..all.len().min(1)] } else { &all[..] };
+        for (site, mask) in told.iter().filter(|(_, mask)| !mask.is_empty()) {
+            add(&mut text, "mask of", &table.source);
+            if !alike {
+                add(&mut text, "at", site);
+            }
+            add(&mut text, "is", mask);
+        }
     }
     text
 }

@@ -6,6 +6,7 @@
 pub mod flow;
 pub mod flow_parts;
 pub mod form;
+mod masks;
 pub mod project;
 mod refusals;
 pub mod section;

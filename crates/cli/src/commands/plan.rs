@@ -22,6 +22,7 @@ pub(crate) fn run(global: &Global, detailed: bool, output: &Output) -> Result<u8
         output.problems(&problems);
         output.line(&flow.name);
         changes += tell_sources(&project, &known, flow, output)?;
+        changes += tell_masks(&project, flow, output)?;
         for (table, schema) in &report.targets {
             changes += tell_target(&project, &known, flow, table, schema, output);
         }
@@ -77,6 +78,30 @@ fn tell_sources(
     Ok(waiting.len() as u64)
 }
 
+/// Masks that are others than those the log was written under: what it holds already stays as it is.
+fn tell_masks(project: &Project, flow: &Flow, output: &Output) -> Result<u64, Failure> {
+    let Some(state) = state_to_read(project)?.filter(|_| flow.captures()) else { return Ok(0) };
+    let mut changed = 0;
+    for name in &flow.sites {
+        let Some(lane) = state.lane(name)?.filter(|lane| lane.history.is_some()) else { continue };
+        for table in &flow.tables {
+            let masks = &project.sites[name].settings.masks;
+            if state.mask(lane.id, &table.source)?.definition == masks.definition(&table.source) {
+                continue;
+            }
+            changed += 1;
+            let what = format!("the mask of {} at {name} has changed", table.source);
+            output.line(&format!(
+                "  ~ {what}: a new snapshot; the log keeps what it holds under the old one until it is trimmed"
+            ));
+            output.object(
+                &json!({ "type": "change", "flow": flow.name, "site": name, "what": what }),
+            );
+        }
+    }
+    Ok(changed)
+}
+
 fn shortened(names: &[&str]) -> String {
     match names {
         [a, b, c, rest @ ..] if !rest.is_empty() => {
@@ -101,7 +126,7 @@ fn tell_target(
     let site = &project.sites[&flow.target];
     let there = known
         .of(&site.settings)
-        .and_then(|connector| connector.readable(&site.settings))
+        .and_then(|connector| connector.readable(&site.settings.as_target()))
         .and_then(|mut target| target.describe(table));
     let what = match there {
         Err(_) => format!("table {table} at {} with {}", flow.target, columns(schema)),

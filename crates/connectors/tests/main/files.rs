@@ -20,6 +20,7 @@ pub(crate) fn settings(folder: &Path, url: &str) -> SiteSettings {
         url: url.into(),
         root: folder.to_path_buf(),
         options: Default::default(),
+        masks: Default::default(),
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) fn settings(folder: &Path) -> SiteSettings {
         url: "sqlite:site.db".into(),
         root: folder.to_path_buf(),
         options: BTreeMap::from([("busy_timeout_ms".into(), "20".into())]),
+        masks: Default::default(),
     }
 }
 

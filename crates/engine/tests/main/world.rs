@@ -150,6 +150,7 @@ impl World {
                 url: "memory:".into(),
                 root: PathBuf::new(),
                 options: BTreeMap::new(),
+                masks: Default::default(),
             },
             group: None,
             timezone: None,

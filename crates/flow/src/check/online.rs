@@ -66,7 +66,7 @@ pub fn check_online(
 ) -> (Vec<Problem>, FlowReport) {
     let mut problems = Vec::new();
     let mut shapes = shapes::of_sites(flow, inspect, &mut problems);
-    let shape = shapes::check_transform(flow, &mut shapes, planner, &mut problems);
+    let shape = shapes::check_transform(flow, &project.sites, &mut shapes, planner, &mut problems);
     let targets = targets::of_flow(flow, &shapes, planner, shape, &mut problems);
     let modes: Vec<ModeReport> = [Mode::Event, Mode::Batch, Mode::Hybrid]
         .into_iter()

@@ -1,10 +1,12 @@
 //! The shapes of a flow's tables at its sites, and what its transform makes of them.
 
+use super::masks;
 use super::online::{Inspect, problem};
 use crate::diagnostic::Problem;
-use crate::flow::{Flow, FlowTable, From};
+use crate::flow::{Flow, FlowTable, From, Site};
 use change::{Column, TableSchema};
 use connect::{Kind, Shape, SqlPlanner};
+use std::collections::BTreeMap;
 
 /// What the sites said.
 #[derive(Default)]
@@ -109,6 +111,7 @@ fn differs(
 /// Plans the transform; learns whether it is relational, and what comes out.
 pub(crate) fn check_transform(
     flow: &Flow,
+    sites: &BTreeMap<String, Site>,
     shapes: &mut Shapes,
     planner: &dyn SqlPlanner,
     problems: &mut Vec<Problem>,
@@ -125,10 +128,14 @@ pub(crate) fn check_transform(
         }
         Err(error) => {
             let inner = Problem::from_error(&error, "E0411");
-            let found = match &error.found {
+            let mut found = match &error.found {
                 Some(found) => format!("{}: {found}", error.what),
                 None => error.what.clone(),
             };
+            let dropped = masks::dropped(flow, sites);
+            if !dropped.is_empty() {
+                found = format!("{found}; `mask` in sites.toml drops {}", dropped.join(", "));
+            }
             problems.push(
                 problem(flow, "E0411", "the transform does not fit the tables")
                     .found(found)

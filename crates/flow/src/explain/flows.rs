@@ -170,6 +170,16 @@ pub(super) const ENTRIES: &[Entry] = &[
         example: flow!("mode = \"hybrid\"" "[from]" "sites = \"paris\"" "table = \"prices\"" "[to]" "site = \"central\""),
     },
     Entry {
+        code: "E0324",
+        title: "the flow needs a column that is masked",
+        text: "A key column whose mask is \"drop\" or \"mask\" no longer tells rows apart, and an owner column with any\n\
+               mask no longer names its site. As a key column \"hash\" works in batch flows: what differs stays different.",
+        example: Example::Files(&[(
+            "sites.toml",
+            "[central]\nurl = \"sqlite:central.db\"\n[stores]\neach_in = \"stores.csv\"\nurl = \"sqlite:{site}.db\"\nmask = { inventory = { sku = \"mask\" } }\n",
+        )]),
+    },
+    Entry {
         code: "E0390",
         title: "not built yet",
         text: "The key is part of the language, and this version cannot do what it asks. It is refused, because\n\

@@ -91,4 +91,15 @@ pub(super) const ENTRIES: &[Entry] = &[
                promises, and why not.",
         example: Example::Shown("flow: online::every_code_of_the_sites_is_brought_about"),
     },
+    Entry {
+        code: "E0420",
+        title: "a mask that does not fit its site",
+        text: "`mask` names a table or column that the site does not have, a column of the table's key, or asks for\n\
+               \"mask\" where the column can hold neither a text nor null. Nothing is read from the site then: a mask\n\
+               that misses its column would let every value pass. Keys are not masked in this version, since pieces\n\
+               of snapshots and proofs are ranges of the source's key. docs/masks.md says what each word does.",
+        example: Example::Shown(
+            "connect: masked::tests::a_mask_that_misses_its_table_or_column_stops_every_reader",
+        ),
+    },
 ];

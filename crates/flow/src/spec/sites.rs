@@ -1,10 +1,12 @@
 //! `sites.toml` as it is written.
 
-use super::form;
+use super::{form, masks};
 use super::section::{Raw, Section, parse};
 use crate::diagnostic::Problem;
 use crate::source_text::{At, SourceText};
+use change::mask::TableMask;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use toml::de::DeValue;
 
 /// One entry: a site, or a group when it has `each_in`.
@@ -20,6 +22,10 @@ pub struct SiteSpec {
     pub region: Option<At<String>>,
     /// `timezone`.
     pub timezone: Option<At<String>>,
+    /// `mask`: by table, what becomes of its columns.
+    pub masks: Vec<TableMask>,
+    /// Where the masks stand.
+    pub mask_at: Option<Range<usize>>,
     /// Everything else, for the connector.
     pub options: BTreeMap<String, At<String>>,
 }
@@ -58,8 +64,8 @@ fn read_site(name: At<String>, mut section: Section<'_>, options: &[&str]) -> Si
     let each_in = section.text("each_in", "\"stores.csv\"");
     let region = section.text("region", "\"eu-west\"");
     let timezone = section.text("timezone", "\"Europe/Berlin\"");
-    let mask_effect = "columns that must not leave the site would leave it";
-    section.not_built("mask", mask_effect, "leave the columns out in the flow's [transform]");
+    let mask_at = section.entry("mask").map(|(span, _)| span);
+    let masks = section.section("mask").map(masks::read).unwrap_or_default();
     section.accept(&["labels"]);
     let mut passed = BTreeMap::new();
     for (key, value) in section.entries() {
@@ -70,7 +76,7 @@ fn read_site(name: At<String>, mut section: Section<'_>, options: &[&str]) -> Si
             passed.insert(key.value, text);
         }
     }
-    SiteSpec { name, url, each_in, region, timezone, options: passed }
+    SiteSpec { name, url, each_in, region, timezone, masks, mask_at, options: passed }
 }
 
 /// Whether a key may be passed on to the connector; if not, it is reported.
