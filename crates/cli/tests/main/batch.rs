@@ -267,3 +267,22 @@ fn a_join_of_two_tables_is_published_as_one() {
         "select kind, qty from by_kind",
     );
 }
+
+/// The target was full, so that the failed run could not drop what it had staged; nobody did later.
+#[test]
+fn a_stage_that_a_failed_run_could_not_drop_goes_with_the_next_run() {
+    let project = project("check = [\"count(*) > 1\"]\n");
+    project.write("export/2026-11-01.csv", day("2026-11-01", 1, 1));
+    project.expect("run sales --once", 65);
+    let failed = number(&project.db(".seamount/state.db"), "select id from run");
+    let stage = format!("_seamount_stage_{:016x}_1", failed.cast_unsigned());
+    project
+        .db("central.db")
+        .execute_batch(&format!(
+            "create table \"{stage}\" (day); insert into _seamount_stage values ({failed}, 1, 'sales')"
+        ))
+        .unwrap();
+    project.write("export/2026-11-01.csv", day("2026-11-01", 2, 1));
+    project.expect("run sales --once", 0);
+    assert_no_stage(&project);
+}

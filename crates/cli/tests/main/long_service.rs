@@ -104,3 +104,26 @@ fn a_broken_flow_does_not_stop_its_neighbour() {
     });
     assert_eq!(engine.terminate().code, 143);
 }
+
+/// Files of the log had 256 MiB whatever `max_size` said, and were let go of only by a service that lived for a minute.
+#[test]
+fn a_log_of_a_small_size_is_made_of_small_files_that_go_at_a_start() {
+    let project = stock::project("event", "", 2000);
+    project.write("seamount.toml", format!("{}log = {{ max_size = \"600kB\" }}\n", stock::PROJECT));
+    let shop = project.db("shop.db");
+    for _ in 0..8 {
+        shop.execute("update stock set note = hex(randomblob(60))", []).unwrap();
+        project.expect("run stock --once", 0);
+    }
+    let oldest = || {
+        let files = std::fs::read_dir(project.path(".seamount/log")).unwrap();
+        let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".db")).min().unwrap()
+    };
+    let first = oldest();
+    let engine = EngineProcess::start(&project);
+    wait_until("the first file is gone", || oldest() != first);
+    assert_eq!(engine.terminate().code, 143);
+    project.expect("run stock --once", 0);
+    assert_same(&shop, ALL, &project.db("central.db"), ALL);
+}

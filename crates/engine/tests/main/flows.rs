@@ -4,7 +4,7 @@ use crate::world::{World, event_flow, text};
 use change::{Column, ColumnType, Value};
 use connect::memory::{Edit, sample::shape};
 use connect::{Kind, State as Named};
-use engine::{Stepping, Unwatched};
+use engine::{Applier, LaneCapture, Step, Stepping, Unwatched};
 use flow::{Mode, NewColumns};
 
 fn item(id: i64, name: &str) -> Vec<Value> {
@@ -177,4 +177,26 @@ fn a_truncate_empties_only_the_site_it_happened_at() {
     let mut left = item(1, "south");
     left.push(text("south"));
     assert_eq!(world.target.rows("item").unwrap(), vec![left]);
+}
+
+/// A flow that opened in this moment began behind the snapshot and never saw its rows.
+#[test]
+fn a_flow_that_opens_between_a_first_chunk_and_its_note_misses_nothing() {
+    let world = world();
+    let rows: Vec<Edit> = (0..10).map(|id| Edit::insert("item", item(id, "old"))).collect();
+    world.sources["shop"].commit(&rows).unwrap();
+    let engine = world.engine();
+    let flow = engine.flow("items").unwrap().clone();
+    let identity = engine.identify(&flow).unwrap();
+    // It orders the snapshot, and is gone.
+    drop(Applier::open(&engine, &flow, &identity).unwrap());
+    let (site, tables) = engine::captured_tables(&engine.assembly.project).remove(0);
+    let mut capture =
+        LaneCapture::open(&engine.assembly, &engine.orders, &site, &tables).unwrap();
+    // The chunk is durable in the log; that it is there is noted with the next step.
+    assert_eq!(capture.step().unwrap(), Step::Moved(10));
+    let mut applier = Applier::open(&engine, &flow, &identity).unwrap();
+    while capture.step().unwrap() != Step::Idle {}
+    while applier.step().unwrap() != Step::Idle {}
+    assert_eq!(world.target.rows("item").unwrap().len(), 10);
 }
