@@ -9,6 +9,8 @@ mod catalogue;
 mod golden;
 #[path = "main/loading.rs"]
 mod loading;
+#[path = "main/masks.rs"]
+mod masks;
 #[path = "main/mutated.rs"]
 mod mutated;
 #[path = "main/online.rs"]
