@@ -8,6 +8,8 @@ mod files;
 mod files_beneath;
 #[path = "main/files_csv.rs"]
 mod files_csv;
+#[path = "main/files_limits.rs"]
+mod files_limits;
 #[path = "main/sqlite_capture.rs"]
 mod sqlite_capture;
 #[path = "main/sqlite_capture_histories.rs"]

@@ -8,6 +8,7 @@ use crate::order;
 use crate::rows::{Entry, Rows};
 use crate::settings::Settings;
 use crate::subject::RowPath;
+use change::planted::{Defect, is_planted};
 use change::{Digest, DigestKey, Key, Offset, Value};
 
 /// A row on one side of a finding.
@@ -95,6 +96,10 @@ pub(crate) fn compare(sight: &Sight, key: DigestKey, settings: &Settings) -> Com
         comparison.unequal_leaves += u64::from(expected != found);
     }
     comparison.leaves = if size == 0 { 0 } else { count as u64 };
+    let counts_fit = source.entries.len() == target.entries.len();
+    if is_planted(Defect::ProofCountsOnly) && counts_fit {
+        return comparison;
+    }
     if comparison.unequal_leaves > 0 {
         let suspect = |bytes: &[u8]| {
             let (expected, found) = leaves.pairs[leaves.of(bytes)];
@@ -141,7 +146,7 @@ fn differing_rows(sight: &Sight, suspect: &dyn Fn(&[u8]) -> bool, findings: &mut
         }
     }
     for (bytes, found) in target.entries.iter().filter(|(bytes, _)| suspect(bytes)) {
-        if !source.entries.contains_key(bytes) {
+        if !source.entries.contains_key(bytes) && !is_planted(Defect::ProofMissesExtras) {
             find(bytes, target.key(found), None, Some(found));
         }
     }

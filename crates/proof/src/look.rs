@@ -12,6 +12,7 @@ use crate::surroundings::{Reached, Surroundings};
 use crate::target_rows::TargetReading;
 use crate::touched::{Contained, Touch, Window, durable};
 use crate::verdict::Reason;
+use change::planted::{Defect, is_planted};
 use change::{Key, Offset, SourcePosition};
 use connect::{Cut, KeyRange, Kind, Result, Scan};
 use std::collections::{BTreeSet, HashMap};
@@ -140,6 +141,7 @@ impl Looker<'_> {
             old_rows: OldRows::Ignored,
         };
         let touches = match Window::read(log, lane, &contained, known_at, &reader)? {
+            Window::Keys(_) if is_planted(Defect::ProofForgetsMotion) => HashMap::new(),
             Window::Keys(touches) => touches,
             Window::Void(by) => return Ok(Look::Void(by)),
             Window::Trimmed => return Ok(Look::Unproven(Reason::LogTrimmed)),

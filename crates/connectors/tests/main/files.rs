@@ -25,7 +25,11 @@ pub(crate) fn settings(folder: &Path, url: &str) -> SiteSettings {
 }
 
 pub(crate) fn site(folder: &TempDir) -> Box<dyn FileSite> {
-    Files.files(&settings(folder.path(), "files:")).unwrap()
+    site_at(folder.path())
+}
+
+pub(crate) fn site_at(folder: &Path) -> Box<dyn FileSite> {
+    Files.files(&settings(folder, "files:")).unwrap()
 }
 
 pub(crate) fn entry(path: &str) -> FileEntry {

@@ -35,6 +35,7 @@ impl Folder {
             url: "files:".into(),
             root: dir.path().to_path_buf(),
             options: Default::default(),
+            masks: Default::default(),
         };
         let site = Files.files(&settings).expect("the folder is there");
         Folder { dir, site }
