@@ -2,6 +2,9 @@
 
 mod edges;
 mod files;
+mod promises;
+mod supply;
+mod unsafety;
 
 use crate::metadata::Metadata;
 use crate::process::{cargo, root, visibly};
@@ -9,7 +12,7 @@ use anyhow::{Result, bail};
 use std::process::ExitCode;
 
 /// The gates, quick ones first.
-const GATES: [&str; 4] = ["edges", "files", "format", "lints"];
+const GATES: [&str; 7] = ["edges", "files", "unsafe", "promises", "supply", "format", "lints"];
 
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     if let Some(unknown) = arguments.iter().find(|name| !GATES.contains(&name.as_str())) {
@@ -40,6 +43,9 @@ fn complaints_of(gate: &str) -> Result<Vec<String>> {
     match gate {
         "edges" => Ok(edges::complaints(&Metadata::read()?)),
         "files" => files::complaints(&root()),
+        "unsafe" => unsafety::complaints(&root(), &Metadata::read()?.manifests()),
+        "promises" => promises::complaints(&root()),
+        "supply" => supply::complaints(),
         "format" => tool("fmt", &["fmt", "--all", "--check"]),
         _ => tool(
             "clippy",

@@ -20,6 +20,8 @@ pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) dependencies: Vec<Dependency>,
+    #[serde(default)]
+    pub(crate) manifest_path: PathBuf,
 }
 
 /// One line under a package's dependencies.
@@ -42,6 +44,11 @@ impl Metadata {
             bail!("{} failed:\n{}", line(&command), String::from_utf8_lossy(&output.stderr));
         }
         serde_json::from_slice(&output.stdout).context("cargo metadata does not read")
+    }
+
+    /// The manifests of the workspace's packages.
+    pub(crate) fn manifests(&self) -> Vec<PathBuf> {
+        self.members().map(|package| package.manifest_path.clone()).collect()
     }
 
     /// The packages of the workspace.

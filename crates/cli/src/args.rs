@@ -98,6 +98,11 @@ pub(crate) enum Command {
         /// The flow.
         flow: String,
     },
+    /// What was done here and by whom: list, verify, head.
+    Audit {
+        #[command(subcommand)]
+        what: Audit,
+    },
     /// What a code means.
     Explain {
         /// The code: E0412.
@@ -216,6 +221,24 @@ pub(crate) enum Certificates {
         /// The flow.
         flow: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// What was done, oldest first.
+    List {
+        /// Most entries, the newest ones.
+        #[arg(long, default_value_t = 100)]
+        most: usize,
+    },
+    /// Whether the record is whole; names the first entry that is not what was written.
+    Verify {
+        /// A head that was kept elsewhere, as `audit head` said it.
+        #[arg(long, value_name = "NUMBER:HASH")]
+        head: Option<String>,
+    },
+    /// Number and hash of the newest entry, to be kept where nobody here can change it.
+    Head,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,15 +3,20 @@
 use crate::args::Global;
 use crate::exit::Failure;
 use crate::output::Output;
+use crate::{operator, private};
 use change::DigestKey;
+use change::mask::MaskKey;
 use connect::{Clock, Connectors, Error, SystemClock};
-use engine::{Assembly, Engine, Environment, Random, State, SystemRandom, TakeOver};
+use engine::{Assembly, Author, Engine, Environment, Random, State, SystemRandom, TakeOver};
 use eventlog::{EventLog, LockHolder, StateLock};
 use flow::{Context, Project};
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A log file of less is not worth its beginning and its end.
+const SMALLEST_LOG_FILE: u64 = 128 << 10;
 
 /// All connectors of this binary.
 pub(crate) fn connectors() -> Connectors {
@@ -51,6 +56,21 @@ pub(crate) fn state_to_read(project: &Project) -> Result<Option<State>, Failure>
     Ok(State::open_read_only(&path)?)
 }
 
+/// The state of a project for writing, whoever types this signs in its audit log.
+pub(crate) fn state_to_write(project: &Project) -> Result<State, Failure> {
+    let author = Author {
+        who: operator::who(),
+        command: operator::command_line(),
+        heads: Some(heads_file(project)),
+    };
+    Ok(State::open(&state_folder(project).join("state.db"))?.signed(author))
+}
+
+/// The file beside the state that gets the head of each entry of the audit log.
+pub(crate) fn heads_file(project: &Project) -> PathBuf {
+    state_folder(project).join("audit.heads")
+}
+
 /// Whether an engine that starts for the first time has made the file and not all of its tables yet. Whatever else is
 /// wrong with the file, its reader says better.
 fn being_laid_out(path: &Path) -> bool {
@@ -74,21 +94,22 @@ pub(crate) struct Held {
 /// Opens the engine of a project; there is one at a time.
 pub(crate) fn open(project: Project, global: &Global) -> Result<Held, Failure> {
     let folder = state_folder(&project);
-    std::fs::create_dir_all(&folder).map_err(|e| {
+    private::make(&folder).map_err(|e| {
         Error::unavailable(format!("{} cannot be created", folder.display())).caused_by(e)
     })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let lock = StateLock::acquire(&folder, &holder(clock.as_ref()))?;
-    let state = State::open(&folder.join("state.db"))?;
+    let state = state_to_write(&project)?;
     let random = Arc::new(SystemRandom);
-    let log = Arc::new(open_log(&folder, &clock)?);
+    let log = Arc::new(open_log(&folder, &clock, project.log.max_bytes)?);
+    private::close(&folder);
     let key = state.setting_or("digest-key", &random.bits().to_string())?;
     let key = key.parse().map_err(|_| Error::corrupt("the stored digest key is no number"))?;
     let sql = Arc::new(query::Sql::new());
     state.close_requests("null")?;
     let assembly = Assembly {
         project: Arc::new(project),
-        connectors: Arc::new(connectors()),
+        connectors: Arc::new(connectors().with_mask_key(&mask_key(&state, random.as_ref())?)),
         log: log.clone(),
         state,
         planner: sql.clone(),
@@ -100,18 +121,34 @@ pub(crate) fn open(project: Project, global: &Global) -> Result<Held, Failure> {
     Ok(Held { engine: Engine::new(assembly, take_over), log, _lock: lock })
 }
 
-fn open_log(folder: &Path, clock: &Arc<dyn Clock>) -> Result<EventLog, Failure> {
-    let settings = eventlog::Settings::new(clock.clone(), Arc::new(|| SystemRandom.bits()));
+/// The secret of the project's hashes, made the first time. It stays the same, so that hashes do.
+fn mask_key(state: &State, random: &dyn Random) -> Result<MaskKey, Failure> {
+    let fresh = MaskKey::new(std::array::from_fn(|_| random.bits()));
+    let stored = state.setting_or("mask-key", &fresh.reveal())?;
+    let key = MaskKey::read(&stored).ok_or_else(|| {
+        Error::corrupt("the stored key of masks is none").effect("no masked table is read")
+    })?;
+    Ok(key)
+}
+
+fn open_log(
+    folder: &Path,
+    clock: &Arc<dyn Clock>,
+    max_bytes: Option<u64>,
+) -> Result<EventLog, Failure> {
+    let mut settings = eventlog::Settings::new(clock.clone(), Arc::new(|| SystemRandom.bits()));
+    // Space comes back by whole files: a log that must stay small is made of small ones.
+    if let Some(most) = max_bytes {
+        settings.rotate_bytes = settings.rotate_bytes.min((most / 4).max(SMALLEST_LOG_FILE));
+    }
     Ok(EventLog::open(&folder.join("log"), settings)?)
 }
 
 fn holder(clock: &dyn Clock) -> LockHolder {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
     LockHolder {
         pid: std::process::id(),
-        host: host.trim().to_string(),
+        host: operator::host(),
         since: crate::time::instant(clock.now()),
-        command: format!("seamount {}", arguments.join(" ")),
+        command: operator::command_line(),
     }
 }

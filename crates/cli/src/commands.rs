@@ -1,5 +1,6 @@
 //! One function for each command.
 
+mod audit;
 mod certificate;
 mod check;
 mod demo;
@@ -44,6 +45,7 @@ pub(crate) fn run(typed: &Typed, output: &Output) -> Result<u8, Failure> {
         Command::Replay(what) => replay::run(global, what, output),
         Command::Pause { flow } => pause::run(global, flow, pause::Wanted::Paused, output),
         Command::Resume { flow } => pause::run(global, flow, pause::Wanted::Live, output),
+        Command::Audit { what } => audit::run(global, what, output),
         Command::Explain { code } => explain::run(code.as_deref(), output),
         Command::Version => {
             let version = env!("CARGO_PKG_VERSION");

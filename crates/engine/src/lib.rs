@@ -56,8 +56,9 @@ pub use retention::floors;
 pub use retry::{Backoff, Decision};
 pub use service::{Service, Stop};
 pub use state::{
-    Author, FlowIdentity, LaneRecord, Letter, LetterStatus, LoggedMask, MovedFrom, NewLetter, Request, RequestStatus, RunRecord,
-    RunState, SnapshotState, State, StoredCertificate, StreamRecord, kept_heads,
+    Author, FlowIdentity, LaneRecord, Letter, LetterStatus, LoggedMask, MovedFrom, NewLetter,
+    Request, RequestStatus, RunRecord, RunState, SnapshotState, State, StoredCertificate,
+    StreamRecord, kept_heads,
 };
 pub use stepping::{Drained, Stepping};
 pub use watch::{Unwatched, Watch};

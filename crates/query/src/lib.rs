@@ -10,12 +10,15 @@
 //! - Integer and decimal arithmetic that overflows, sums included, is an error; so is a cast that does not fit.
 //!   Never a null, never a wrapped number. What SQL rounds because it was asked to (`cast` to fewer digits,
 //!   decimal division, `avg`), it rounds.
+//! - It reads and does nothing else: one `select`, over the tables it is given, with bounded memory and time. No file,
+//!   setting, catalogue or other table can be reached from it.
 //! - The same rows give the same result: `now()`, `random()` and their like are refused.
 
 mod classify;
 mod columns;
 mod exact;
 mod failure;
+mod meter;
 mod plan;
 mod row;
 mod run;

@@ -21,14 +21,17 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{AggregateUDF, LogicalPlan};
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Memory of one relational statement where nothing else is said.
 const MEMORY_BYTES: usize = 256 << 20;
+/// Longest time that one relational statement may compute, where nothing else is said.
+const COMPUTING: Duration = Duration::from_secs(3600);
 /// Rows in a batch on their way through a relational statement.
 pub(crate) const BATCH_ROWS: usize = 8_192;
 /// The longest statement; bounds the depth of its syntax tree.
@@ -42,6 +45,7 @@ const STACK_BYTES: usize = 256 << 20;
 #[derive(Clone, Debug)]
 pub struct Sql {
     memory_bytes: usize,
+    computing: Duration,
     spill_folder: Option<PathBuf>,
 }
 
@@ -52,9 +56,23 @@ impl Default for Sql {
 }
 
 impl Sql {
-    /// SQL with 256 MiB for a relational statement, spilling to the system's temporary folder.
+    /// SQL with 256 MiB and an hour of computing for a relational statement, spilling to the system's temporary folder.
     pub fn new() -> Self {
-        Sql { memory_bytes: MEMORY_BYTES, spill_folder: None }
+        Sql { memory_bytes: MEMORY_BYTES, computing: COMPUTING, spill_folder: None }
+    }
+
+    /// Sets the time that one relational statement may compute; waiting for inputs and for whoever takes the result is
+    /// not counted. It is looked at between steps, and a step is not cut short: a join without an equality compares
+    /// a hundred batches of one side with all of the other in one. Planning is bounded by the statement's length.
+    #[must_use]
+    pub fn computing_at_most(mut self, time: Duration) -> Self {
+        self.computing = time;
+        self
+    }
+
+    /// The time that one relational statement may compute.
+    pub(crate) fn computing(&self) -> Duration {
+        self.computing
     }
 
     /// Sets the memory that one relational statement may keep rows in.
@@ -112,6 +130,11 @@ fn config() -> SessionConfig {
     config
 }
 
+/// What a statement may be, and hold: nothing but reading.
+fn read_only() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
 /// A statement, understood.
 pub(crate) struct Planned {
     /// As it was written, types not yet unified: what the statement *says*.
@@ -145,6 +168,8 @@ pub(crate) async fn planned(session: &SessionContext, sql: &str) -> Result<Plann
     }
     classify::refuse_deep(&statement)?;
     let written = state.statement_to_plan(statement).await.map_err(|e| planning(&e))?;
+    // A second lock on the same door: nothing that writes, defines or sets can hide below a query either.
+    read_only().verify_plan(&written).map_err(|e| planning(&e))?;
     classify::refuse_inexact(&written)?;
     let analysed = state
         .analyzer()

@@ -5,6 +5,7 @@
 
 use crate::classify::scans;
 use crate::failure::{planning, running};
+use crate::meter::{Meter, Ticker};
 use crate::plan::{
     BATCH_ROWS, Sql, as_planned, on_deep_stack, planned, register, runtime, table_schema,
 };
@@ -30,6 +31,7 @@ use std::future::poll_fn;
 use std::io::{BufReader, BufWriter};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::thread::JoinHandle;
 use tempfile::NamedTempFile;
 
@@ -103,7 +105,7 @@ impl BatchEngine for Sql {
             .into_iter()
             .map(|(source, feed)| source.stream(feed))
             .collect::<Result<Vec<_>>>()?;
-        let ran = drain(plan, session.task_ctx(), output, sink);
+        let ran = drain(plan, session.task_ctx(), Meter::new(self.computing()), output, sink);
         // Everything that could still receive is gone with the plan and the session: no feed can hang.
         drop(session);
         settle(ran, feeders)
@@ -131,23 +133,33 @@ async fn physical(
 fn drain(
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
+    mut meter: Meter,
     output: &TableSchema,
     sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
 ) -> Result<()> {
-    let runtime = runtime()?;
+    let runtime = meter.runtime()?;
     let mut stream = {
         let _inside = runtime.enter();
         execute_stream(plan, context).map_err(|e| running(&e))?
     };
+    let ticker = Ticker::start()?;
     // The sink is called outside the runtime: it may block, or have a runtime of its own.
-    while let Some(batch) = runtime.block_on(poll_fn(|context| stream.as_mut().poll_next(context)))
-    {
+    loop {
+        let lap = meter.lap();
+        let next = runtime.block_on(poll_fn(|context| {
+            if meter.is_over(&lap) {
+                return Poll::Ready(Err(meter.over()));
+            }
+            ticker.wakes(context.waker());
+            stream.as_mut().poll_next(context).map(Ok)
+        }))?;
+        meter.add(&lap);
+        let Some(batch) = next else { return Ok(()) };
         let batch = batch.map_err(|e| running(&e))?;
         if batch.num_rows() > 0 {
             sink(exact_batch(&batch, output)?)?;
         }
     }
-    Ok(())
 }
 
 /// Joins the feeds. An input's own error explains what the statement ran into, so it goes first.

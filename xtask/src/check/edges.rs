@@ -125,6 +125,7 @@ mod tests {
             name: name.to_string(),
             version: version.to_string(),
             dependencies: uses.iter().map(dependency).collect(),
+            manifest_path: "Cargo.toml".into(),
         }
     }
 

@@ -3,13 +3,14 @@
 use super::flow_of;
 use super::reconcile::ask_engine;
 use crate::args::{Global, Letters};
-use crate::assemble::{open, project, running, state_folder, state_to_read};
+use crate::assemble::{open, project, running, state_to_read, state_to_write};
 use crate::exit::{DONE, Failure, REJECTED};
+use crate::operator;
 use crate::output::Output;
 use crate::report::number;
 use crate::time::{counted, instant};
 use connect::{Clock, SystemClock};
-use engine::{Letter, LetterStatus, State, replay_letters};
+use engine::{Act, Letter, LetterStatus, replay_letters};
 use flow::{Flow, Project};
 use serde_json::{Value, json};
 
@@ -107,11 +108,6 @@ fn show(project: &Project, flow: &Flow, id: i64, output: &Output) -> Result<u8, 
     Ok(DONE)
 }
 
-/// Who settles a letter, for its note.
-fn operator() -> String {
-    std::env::var("USER").unwrap_or_else(|_| "somebody".into())
-}
-
 fn replay(
     global: &Global,
     project: Project,
@@ -120,12 +116,15 @@ fn replay(
     output: &Output,
 ) -> Result<u8, Failure> {
     let wanted = (!ids.is_empty()).then_some(ids);
-    let note = format!("replayed by {}", operator());
+    let note = format!("replayed by {}", operator::user());
     let answer: Value = if running(&project).is_some() {
         let argument = json!({ "ids": wanted, "note": note });
         ask_engine(&project, "replay-letters", &flow.name, &argument)?
     } else {
         let held = open(project, global)?;
+        let at = SystemClock::default().now();
+        let detail = format!("flow {}, letters {}", flow.name, json!(wanted));
+        held.engine.assembly.state.audit(Act { at, what: "dlq replay", detail })?;
         let done = replay_letters(&held.engine, flow, wanted, &note)?;
         json!({ "applied": done.applied, "refused": done.refused, "reason": done.reason })
     };
@@ -159,13 +158,13 @@ fn discard(
     if let Some(id) = ids.iter().find(|id| !known.iter().any(|letter| letter.id == **id)) {
         return Err(Failure::Usage(format!("no letter {id} of {} waits", flow.name)));
     }
-    let note = format!("discarded by {}: {because}", operator());
+    let note = format!("discarded by {}: {because}", operator::user());
     if running(project).is_some() {
         let argument = json!({ "ids": ids, "note": note });
         answered(&ask_engine(project, "discard-letters", &flow.name, &argument)?)?;
     } else {
-        let state = State::open(&state_folder(project).join("state.db"))?;
-        state.settle(ids, LetterStatus::Discarded, &note, SystemClock::default().now())?;
+        let now = SystemClock::default().now();
+        state_to_write(project)?.order_discard(&flow.name, ids, &note, now)?;
     }
     let text = format!(
         "{}: {} discarded; their changes will not be applied, and the next reconciliation shows them",

@@ -2,10 +2,10 @@
 
 use super::flow_of;
 use crate::args::Global;
-use crate::assemble::{project, state_folder};
+use crate::assemble::{project, state_to_write};
 use crate::exit::{DONE, Failure};
 use crate::output::Output;
-use engine::State;
+use connect::{Clock, SystemClock};
 
 /// What the operator wants of a flow.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,11 +22,12 @@ pub(crate) fn run(
 ) -> Result<u8, Failure> {
     let project = project(global, output)?;
     flow_of(&project, name)?;
-    let state = State::open(&state_folder(&project).join("state.db"))?;
+    let state = state_to_write(&project)?;
     let Some(identity) = state.flow(name)? else {
         return Err(Failure::Usage(format!("flow {name} has never run")));
     };
-    state.set_paused(identity.id, wanted == Wanted::Paused)?;
+    let now = SystemClock::default().now();
+    state.order_pause(name, identity.id, wanted == Wanted::Paused, now)?;
     let text = match wanted {
         Wanted::Paused => format!("{name} is paused: its changes wait in the log"),
         Wanted::Live => format!("{name} goes on"),

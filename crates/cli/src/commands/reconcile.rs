@@ -2,13 +2,13 @@
 
 use super::{flow_of, run::mending};
 use crate::args::{Diff, Global, Reconcile};
-use crate::assemble::{open, project, running, state_folder};
+use crate::assemble::{open, project, running, state_to_write};
 use crate::exit::Failure;
 use crate::output::Output;
 use crate::progress::watch;
 use crate::report;
 use connect::{Clock, Error, SystemClock};
-use engine::{ByHand, Engine, Mending, Motion, RequestStatus, State, Stepping, Unwatched};
+use engine::{ByHand, Engine, Mending, Motion, RequestStatus, Stepping, Unwatched};
 use flow::{Flow, Project};
 use proof::Limits;
 use serde_json::{Value, json};
@@ -128,8 +128,13 @@ pub(crate) fn ask_engine(
     argument: &Value,
 ) -> Result<Value, Failure> {
     let clock = SystemClock::default();
-    let state = State::open(&state_folder(project).join("state.db"))?;
-    let id = state.ask(kind, flow, &argument.to_string(), clock.now())?;
+    let state = state_to_write(project)?;
+    let text = argument.to_string();
+    // A proof alone changes nothing; its certificate is told of by the engine.
+    let id = match kind == "reconcile" && argument["repair"] == false {
+        true => state.ask(kind, flow, &text, clock.now())?,
+        false => state.order(kind, flow, &text, clock.now())?,
+    };
     let deadline = clock.steady() + ANSWER_WITHIN;
     loop {
         let request = state.request(id)?;

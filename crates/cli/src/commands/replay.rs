@@ -7,7 +7,7 @@ use crate::exit::{DONE, Failure};
 use crate::output::Output;
 use crate::progress::watch;
 use crate::time::{counted, parse_instant};
-use engine::ReplayRequest;
+use engine::{Act, ReplayRequest};
 use serde_json::json;
 
 pub(crate) fn run(global: &Global, what: &Replay, output: &Output) -> Result<u8, Failure> {
@@ -22,6 +22,10 @@ pub(crate) fn run(global: &Global, what: &Replay, output: &Output) -> Result<u8,
     let request =
         ReplayRequest { into: what.into.clone(), from: time(&what.from)?, to: time(&what.to)? };
     let held = open(project, global)?;
+    let assembly = &held.engine.assembly;
+    let (at, detail) =
+        (assembly.environment.clock.now(), format!("flow {} into {}", flow.name, what.into));
+    assembly.state.audit(Act { at, what: "replay", detail })?;
     let moved = {
         let watch = watch(output);
         engine::replay(&held.engine, &flow, &request, watch.as_ref())?

@@ -9,7 +9,7 @@ use crate::output::Output;
 use crate::progress::watch;
 use crate::report;
 use crate::time::{count, counted, instant, span};
-use engine::{ByHand, Interval, Loader, Mending, RunOutcome, RunState, Stepping};
+use engine::{Act, ByHand, Interval, Loader, Mending, RunOutcome, RunState, Stepping};
 use flow::{Apply, Flow, Mode};
 use proof::Limits;
 use serde_json::json;
@@ -30,6 +30,10 @@ pub(crate) fn run(global: &Global, what: &Run, output: &Output) -> Result<u8, Fa
     };
     door::refuse(&project, &[flow])?;
     let held = open(project, global)?;
+    let assembly = &held.engine.assembly;
+    let interval = what.interval.as_ref().map_or(String::new(), |i| format!(", interval {i}"));
+    let detail = format!("flow {}{interval}", flow.name);
+    assembly.state.audit(Act { at: assembly.environment.clock.now(), what: "run", detail })?;
     let code = match flow.apply() {
         Apply::Runs => batch(&held, flow, what.interval.as_deref(), output)?,
         Apply::Events | Apply::Nothing => drain(&held, flow, output)?,

@@ -3,14 +3,15 @@
 use super::reconcile::prove_in_service;
 use super::run::{mending, tell};
 use super::standstill;
-use crate::assemble::Held;
+use crate::assemble::{Held, state_folder};
 use crate::exit::{DONE, Failure};
 use crate::output::Output;
+use crate::private;
 use crate::report::{self, list};
 use crate::time::{counted, instant};
 use connect::Error;
 use engine::{
-    Board, ByService, Engine, LetterStatus, Loader, Mending, Request, RunState, Service, Stop,
+    Act, Board, ByService, Engine, LetterStatus, Loader, Mending, Request, RunState, Service, Stop,
     Unwatched, replay_letters,
 };
 use flow::{Apply, CatchUp, Flow, Schedule, Served};
@@ -40,6 +41,7 @@ pub(crate) fn run(held: &Held, flows: &[Flow], output: &Output) -> Result<u8, Fa
     let clock = held.engine.assembly.environment.clock.clone();
     let stop = Stop::default();
     let signalled = watch_signals(&stop)?;
+    note(held, "engine start", flows)?;
     standstill::release(&held.engine, flows)?;
     let service = Service::start(&held.engine, flows, &stop)?;
     output.talk(&format!("running {}; stop with ctrl-c", counted(flows.len() as u64, "flow")));
@@ -50,7 +52,8 @@ pub(crate) fn run(held: &Held, flows: &[Flow], output: &Output) -> Result<u8, Fa
         board: service.board().clone(),
         since_us: clock.now(),
     };
-    let (mut observed, mut retained) = (Duration::ZERO, clock.steady());
+    // A service that never lives for a minute lets go of its log too.
+    let (mut observed, mut retained) = (Duration::ZERO, None);
     while !stop.asked() {
         jobs.take_requests()?;
         jobs.start_due()?;
@@ -58,8 +61,9 @@ pub(crate) fn run(held: &Held, flows: &[Flow], output: &Output) -> Result<u8, Fa
             observed = clock.steady();
             service.observe()?;
         }
-        if clock.steady() >= retained + RETAIN_EACH {
-            retained = clock.steady();
+        if retained.is_none_or(|at| clock.steady() >= at + RETAIN_EACH) {
+            retained = Some(clock.steady());
+            private::close(&state_folder(&held.engine.assembly.project));
             // A target that is down now only keeps the log longer.
             if let Err(Failure::Edge(error)) = crate::commands::retention::retain(held) {
                 output.error(&error);
@@ -68,9 +72,17 @@ pub(crate) fn run(held: &Held, flows: &[Flow], output: &Output) -> Result<u8, Fa
         clock.sleep(LOOK_EACH);
     }
     service.shut_down()?;
+    note(held, "engine stop", flows)?;
     let signal = *signalled.lock().unwrap_or_else(PoisonError::into_inner);
     output.summary("stopped; everything acknowledged is durable", &[]);
     Ok(signal.map_or(DONE, |signal| 128 + u8::try_from(signal).unwrap_or(0)))
+}
+
+/// Tells the audit log of the service's beginning and end.
+fn note(held: &Held, what: &'static str, flows: &[Flow]) -> Result<(), Failure> {
+    let assembly = &held.engine.assembly;
+    let detail = format!("process {}, {}", std::process::id(), counted(flows.len() as u64, "flow"));
+    Ok(assembly.state.audit(Act { at: assembly.environment.clock.now(), what, detail })?)
 }
 
 /// Stops at the first signal; a second one ends the process as usual.

@@ -138,4 +138,20 @@ pub(super) const ENTRIES: &[Entry] = &[
                limit. Nothing of the file was published.",
         example: Example::Shown("connectors: a file beyond the limits is refused"),
     },
+    Entry {
+        code: "E0520",
+        title: "the audit log is not what was written",
+        text: "Each entry of the audit log carries the hash of the one before it. An entry was changed, taken out or moved,\n\
+               or the end was cut off: somebody wrote to .seamount/state.db by other means than seamount, or the disk\n\
+               holds it wrong. Flows go on. `seamount audit verify --head NUMBER:HASH` compares with a head kept elsewhere.",
+        example: Example::Shown("cli: audit_log::edits_by_hand_are_named"),
+    },
+    Entry {
+        code: "E0521",
+        title: "a statement computes for too long",
+        text: "A relational statement or a check computed for longer than it may: one hour, not counting the time it waits\n\
+               for its inputs. Nothing of its result was published. Look for a join without a condition, or a series or\n\
+               recursion without an end.",
+        example: Example::Shown("query: a statement that never ends is stopped"),
+    },
 ];
