@@ -4,6 +4,8 @@
 use crate::random::Random;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const DAYS: [&str; 4] = ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04"];
@@ -22,6 +24,23 @@ impl Export {
         Export { folder: folder.to_path_buf(), newest: BTreeMap::new() }
     }
 
+    /// The export as its files lie in the folder: what an image of a disk holds of it.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is not one of ours.
+    pub(crate) fn as_it_lies(mut self) -> Result<Export> {
+        for day in DAYS {
+            let path = self.folder.join(format!("{day}.csv"));
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            let rows: Vec<&str> = text.lines().skip(1).collect();
+            let first = rows.first().context("an export without rows")?;
+            let version = first.split(',').nth(3).context("an export without a version")?;
+            let count = i64::try_from(rows.len()).context("too many rows")?;
+            self.newest.insert(day.to_string(), (version.parse()?, count));
+        }
+        Ok(self)
+    }
+
     /// Writes a new version of some day's file, in one step: half a file is never there under its name.
     ///
     /// # Errors
@@ -35,7 +54,9 @@ impl Export {
             text.push_str(&format!("{day},sku-{n:04},{},{version},{rows}\n", n * version));
         }
         let (name, hidden) = (format!("{day}.csv"), self.folder.join(".half"));
-        std::fs::write(&hidden, text).context("the export")?;
+        let mut file = File::create(&hidden).context("the export")?;
+        // Whoever exports makes the file durable before it gets its name.
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).context("the export")?;
         std::fs::rename(&hidden, self.folder.join(name)).context("the export")?;
         self.newest.insert(day, (version, rows));
         Ok(())

@@ -10,9 +10,11 @@ mod crew;
 mod export;
 mod kill;
 mod ledger;
+mod mount;
 mod options;
 mod oracle;
 mod outcome;
+mod powercut;
 mod random;
 mod seamount;
 mod second;
@@ -37,6 +39,7 @@ seamount-torture NAME --seamount PATH [--cycles N] [--seed S]
   two-engines  a second engine on one state folder; stale locks; reused process ids
   clone        a copied state folder beside the first
   strace       the Nth system call kills the process, fails, finds no space, is slow
+  powercut     images of the disk, taken while everything works
   ci           all of them, in small";
 
 /// A scenario.
@@ -48,6 +51,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("two-engines", second::two_engines),
     ("clone", second::clone),
     ("strace", strace::run),
+    ("powercut", powercut::run),
 ];
 
 fn main() -> ExitCode {

@@ -117,12 +117,18 @@ impl Act<'_> {
         let mut paths = vec![self.world.central_path()];
         paths.extend(STORES.iter().map(|name| self.world.store_path(name)));
         for nap in 1..=500 {
-            signal::stop(engine.pid())?;
-            let free = self.traders.halted(|_| paths.iter().all(|path| is_free(path)));
+            // The stores stand first: one that waits for a lock of a sleeping engine would wait for ever.
+            let free = self.traders.halted(|_| {
+                signal::stop(engine.pid())?;
+                let free = paths.iter().all(|path| is_free(path));
+                if !free {
+                    signal::send(engine.pid(), "CONT")?;
+                }
+                Ok::<bool, anyhow::Error>(free)
+            })?;
             if free {
                 return Ok(nap);
             }
-            signal::send(engine.pid(), "CONT")?;
             std::thread::sleep(Duration::from_micros(self.random.below(3_000)));
         }
         bail!("the engine holds a lock whenever it is looked at");
