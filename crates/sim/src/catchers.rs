@@ -5,4 +5,9 @@
 use change::planted::Defect;
 
 /// Defect, drill, seeds within which it must be caught.
-pub const CATCHERS: &[(Defect, &str, u64)] = &[(Defect::AckBeforeDurable, "world", 200)];
+pub const CATCHERS: &[(Defect, &str, u64)] = &[
+    (Defect::AckBeforeDurable, "world", 200),
+    (Defect::MaskAfterLog, "masks", 3),
+    (Defect::SecretInError, "secrets", 3),
+    (Defect::FollowLinks, "fence", 5),
+];

@@ -52,6 +52,7 @@ pub fn all() -> Vec<Drill> {
         drills::files::drills(),
         drills::frames::drills(),
         drills::log::drills(),
+        drills::masks::drills(),
         drills::proofs::drills(),
         drills::schedules::drills(),
         drills::secrets::drills(),

@@ -3,6 +3,7 @@
 pub mod files;
 pub mod frames;
 pub mod log;
+pub mod masks;
 pub mod proofs;
 pub mod schedules;
 pub mod secrets;

@@ -475,3 +475,56 @@ fn a_mask_that_comes_later_takes_a_new_snapshot_and_says_what_the_log_keeps() {
     );
     assert!(!leaks.contains(".seamount/state.db: letter"), "{leaks:?}");
 }
+
+/// Values that do not fit their columns are refused with texts that do not show them.
+#[test]
+fn a_masked_value_that_does_not_fit_its_column_is_not_shown() {
+    let nightly = FLOW
+        .replacen("event", "batch", 1)
+        .replace("site = \"central\"\n", "site = \"central\"\ntable = \"nightly\"\n");
+    for (column, value) in [("born", "'canary, a text'"), ("email", "x'63616e617279ff'")] {
+        let project = shop(MASK, 20);
+        project.write("flows/nightly.toml", &nightly);
+        let mut said = Said::default();
+        said.expect(&project, "run customers --once", 0);
+        let sql = format!("update customers set {column} = {value} where id = 3");
+        project.db("shop.db").execute(&sql, []).unwrap();
+        for line in [
+            "run customers --once",
+            "reconcile customers",
+            "run nightly --once",
+            "status",
+            "runs list",
+        ] {
+            said.0.push(project.run(line));
+        }
+        let refused = said.0.iter().filter(|ended| ended.err.contains("it is stored as")).count();
+        assert_eq!(refused, 3, "{column}: {:?}", said.0);
+        said.is_discreet();
+        assert_eq!(leaks(&project), BTreeSet::new());
+    }
+}
+
+/// Databases take names in any spelling; a view is masked by its own name.
+#[test]
+fn other_spellings_and_views_are_no_way_around_a_mask() {
+    let mask = MASK.replace("} }", "}, Cards = { mail = \"hash\" } }");
+    let project = shop(&mask, 20);
+    let shop = project.db("shop.db");
+    shop.execute_batch("create view cards as select id, email as mail, city from customers")
+        .unwrap();
+    let mut said = Said::default();
+    for (name, table) in [("one", "CUSTOMERS"), ("two", "cards"), ("three", "CARDS")] {
+        let flow = format!(
+            "mode = \"batch\"\n[from]\nsites = \"shop\"\ntable = \"{table}\"\nkey = [\"id\"]\n\
+             [to]\nsite = \"central\"\ntable = \"{name}\"\n"
+        );
+        project.write(&format!("flows/{name}.toml"), flow);
+        said.0.push(project.run(&format!("run {name} --once")));
+    }
+    said.expect(&project, "run two --once", 0);
+    said.is_discreet();
+    assert_eq!(leaks(&project), BTreeSet::new());
+    let central = project.db("central.db");
+    assert_eq!(number(&central, "select count(*) from two where length(mail) = 32"), 18);
+}

@@ -32,7 +32,7 @@ impl Random for Counting {
 }
 
 /// Knows no SQL: flows of the simulated world carry rows as they are.
-struct NoSql;
+pub struct NoSql;
 
 impl SqlPlanner for NoSql {
     fn classify(&self, sql: &str, _: &[(String, TableSchema)]) -> Result<Classified> {
