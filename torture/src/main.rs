@@ -16,6 +16,7 @@ mod oracle;
 mod outcome;
 mod powercut;
 mod random;
+mod relay;
 mod seamount;
 mod second;
 mod signal;
@@ -40,7 +41,9 @@ seamount-torture NAME --seamount PATH [--cycles N] [--seed S]
   clone        a copied state folder beside the first
   strace       the Nth system call kills the process, fails, finds no space, is slow
   powercut     images of the disk, taken while everything works
-  ci           all of them, in small";
+  ci           all of them, in small
+seamount-torture proxy --to HOST:PORT [--listen HOST:PORT] [--seed S]
+               a TCP proxy that fails on purpose, for connectors that speak over a network";
 
 /// A scenario.
 type Scenario = fn(&Options) -> Result<Outcome>;
@@ -60,6 +63,15 @@ fn main() -> ExitCode {
         println!("{HELP}");
         return ExitCode::from(64);
     };
+    if name == "proxy" {
+        return match relay::run(rest) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:#}\n{HELP}");
+                ExitCode::from(64)
+            }
+        };
+    }
     let options = match options::read(rest) {
         Ok(options) => options,
         Err(error) => {

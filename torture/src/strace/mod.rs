@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::random::Random;
 use crate::stage::Stage;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use run::Ended;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,6 +24,9 @@ use steps::{Fault, Step, Work};
 
 /// Steps where nobody says how many.
 const SAMPLE: u64 = 150;
+
+/// What kills are called in the figures.
+const KILLS: &str = "kills";
 
 /// Steps that are tried at the same time.
 const AT_ONCE: usize = 2;
@@ -66,6 +69,11 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
         let chosen = steps::sample(all.clone(), most, &mut Random::part(options.seed, "strace"));
         eprintln!("strace: {known} steps are known ({kinds}), {} are tried", chosen.len());
         let tally = Trial { stage, options, all: &all, chosen: &chosen }.go()?;
+        let due = chosen.iter().filter(|step| step.fault == Fault::Kill).count();
+        let killed = tally.reached.get(KILLS).copied().unwrap_or_default();
+        if killed * 2 < due {
+            bail!("only {killed} of {due} kills were reached: the run does not do what it is for");
+        }
         Ok(Outcome::Held(tally.figures(chosen.len(), known)))
     })
 }
@@ -163,7 +171,7 @@ fn remove(root: &Path) {
 impl Tally {
     fn add(&mut self, step: &Step, twice: bool, ended: Ended) {
         let kind = match step.fault {
-            Fault::Kill => "kills",
+            Fault::Kill => KILLS,
             Fault::SyncFails => "failed syncs",
             Fault::NoSpace => "full disks",
             Fault::NoSpaceFor(_) => "disks full for a while",

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// Only the calls that are asked for stop the process.
+const QUICK: &str = "--seccomp-bpf";
+
 /// What the traced process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Work {
@@ -84,6 +87,10 @@ impl Step {
             Fault::Slow(micros) => format!("delay_enter={micros}:when={number}"),
         };
         let mut words = traced(output, call);
+        if self.fault == Fault::Kill {
+            // With it, strace 6.1 sends no signal.
+            words.retain(|word| word != QUICK);
+        }
         words.extend(["-e".to_string(), format!("inject={call}:{how}")]);
         for file in &self.files {
             words.extend(["-P".to_string(), root.join(file).display().to_string()]);
@@ -96,7 +103,7 @@ impl Step {
 pub(super) fn traced(output: &Path, calls: &str) -> Vec<String> {
     let output = output.display().to_string();
     let watch = format!("trace={calls}");
-    let words = ["strace", "-f", "-q", "-y", "--seccomp-bpf", "-o", &output, "-e", &watch];
+    let words = ["strace", "-f", "-q", "-y", QUICK, "-o", &output, "-e", &watch];
     words.into_iter().map(String::from).collect()
 }
 
