@@ -4,10 +4,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "main/audit_log.rs"]
+mod audit_log;
 #[path = "main/bad_input.rs"]
 mod bad_input;
 #[path = "main/batch.rs"]
 mod batch;
+#[path = "main/canaries.rs"]
+mod canaries;
 #[path = "main/engine_process.rs"]
 mod engine_process;
 #[path = "main/first_hour.rs"]

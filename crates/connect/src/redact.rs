@@ -82,7 +82,7 @@ pub fn only_references(text: &str) -> bool {
 /// What must not be shown of a text: ranges in order, apart from each other.
 fn hidden_ranges(text: &str) -> Vec<Range<usize>> {
     let flat = flatten_references(text);
-    let mut ranges = Vec::new();
+    let mut ranges: Vec<Range<usize>> = Vec::new();
     if let Some((from, rest)) = authority(&flat)
         && let Some(at) = rest.rfind('@')
         && let Some(colon) = rest[..at].find(':')
@@ -91,12 +91,16 @@ fn hidden_ranges(text: &str) -> Vec<Range<usize>> {
     {
         ranges.push(from + colon + 1..from + at);
     }
-    let after = ranges.first().map_or(0, |range: &Range<usize>| range.end);
-    let written = pairs(&flat).find(|(value, _)| {
-        value.start >= after && !value.is_empty() && !only_references(&text[value.clone()])
-    });
+    let written =
+        pairs(&flat).find(|(value, _)| !value.is_empty() && !only_references(&text[value.clone()]));
     if let Some((value, end)) = written {
-        ranges.push(value.start..end);
+        // A password can itself look like a url or like a pair: what touches is hidden as one.
+        match ranges.last_mut() {
+            Some(range) if value.start <= range.end => {
+                *range = range.start.min(value.start)..range.end.max(end);
+            }
+            _ => ranges.push(value.start..end),
+        }
     }
     ranges
 }

@@ -15,6 +15,7 @@ pub mod spec;
 pub mod suggest;
 
 pub use check::online::{FlowReport, Inspect, ModeReport, check_online};
+pub use check::template::template;
 pub use diagnostic::{Paint, Place, Problem, Severity, Spot};
 pub use due::Served;
 pub use flow::{

@@ -5,17 +5,20 @@ use crate::assemble::connectors;
 use crate::exit::{DONE, Failure};
 use crate::output::Output;
 use crate::time::counted;
-use connect::{Error, Result as EdgeResult, SiteSettings};
+use connect::redact::{only_references, password_in_url, redacted};
+use connect::{Error, ProcessSecrets, Result as EdgeResult, SiteSettings};
 use flow::init::InitFrom;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub(crate) fn run(global: &Global, what: &Init, output: &Output) -> Result<u8, Failure> {
     let root = &global.directory;
     std::fs::create_dir_all(root).map_err(|e| {
         Error::unavailable(format!("{} cannot be created", root.display())).caused_by(e)
     })?;
+    what.from.iter().chain(&what.to).try_for_each(|url| refuse_password(url))?;
     let from = match &what.from {
         Some(url) => Some(measure(root, url)?),
         None => None,
@@ -40,6 +43,18 @@ pub(crate) fn run(global: &Global, what: &Init, output: &Output) -> Result<u8, F
         format!("{} written; next: seamount check --online", counted(files.len() as u64, "file"));
     output.summary(&text, &[("files", json!(files.len()))]);
     Ok(DONE)
+}
+
+/// What is written to `sites.toml` must not hold a secret, nor the shell's history.
+fn refuse_password(url: &str) -> EdgeResult<()> {
+    match password_in_url(url).filter(|place| !only_references(&url[place.clone()])) {
+        None => Ok(()),
+        Some(_) => Err(Error::invalid("the url holds a password")
+            .found(redacted(url))
+            .effect("nothing was written")
+            .fix("put ${env:NAME} or ${file:/run/secrets/name} in its place, in single quotes")
+            .code("E0204")),
+    }
 }
 
 /// Tables called `a b` and `a_b` come to one file name; each keeps a file of its own, on file systems that take
@@ -73,7 +88,7 @@ fn write(path: &Path, text: &str) -> EdgeResult<()> {
 fn measure(root: &Path, url: &str) -> EdgeResult<InitFrom> {
     let settings = SiteSettings {
         site: "source".into(),
-        url: url.into(),
+        url: flow::template(url, root, Arc::new(ProcessSecrets))?,
         root: root.to_path_buf(),
         options: BTreeMap::new(),
         masks: Default::default(),

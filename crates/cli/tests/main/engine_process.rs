@@ -34,7 +34,12 @@ impl EngineProcess {
 
     /// Starts one with a line of its own, and waits for nothing.
     pub(crate) fn start_with(project: &Project, line: &str) -> EngineProcess {
-        let mut child = project.command(line).spawn().unwrap();
+        EngineProcess::of(project.command(line))
+    }
+
+    /// Starts a command that was made elsewhere.
+    pub(crate) fn of(mut command: std::process::Command) -> EngineProcess {
+        let mut child = command.spawn().unwrap();
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         EngineProcess { child: Some(child), out: Some(drain(out)), err: Some(drain(err)) }
     }

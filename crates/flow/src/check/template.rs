@@ -57,6 +57,21 @@ pub fn fill(
     Ok(out)
 }
 
+/// A value outside of `sites.toml`, where there are no columns: references are read, and must be there.
+///
+/// # Errors
+/// `Invalid` when a reference cannot be read, or as [`Secrets::find`].
+pub fn template(text: &str, root: &Path, secrets: Arc<dyn Secrets>) -> connect::Result<Setting> {
+    fill(text, &BTreeMap::new(), root, &secrets).map_err(|error| match error {
+        TemplateError::NoSecret(_, error) => *error,
+        TemplateError::UnknownColumn(..) | TemplateError::Malformed(_) => {
+            Error::invalid("the braces of the url cannot be read")
+                .fix("${env:NAME} or ${file:/path}, in single quotes")
+                .code("E0208")
+        }
+    })
+}
+
 /// The place of the brace that closes the one already open.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0;
