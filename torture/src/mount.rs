@@ -6,21 +6,21 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Why this cannot be done here; `None` where it can.
-pub(crate) fn cannot() -> Option<String> {
+/// Why this cannot be done here, and whether that is the machine's rule and not a thing to install; `None` where it can.
+pub(crate) fn cannot() -> Option<(String, bool)> {
     if !signal::is_root() {
-        return Some("only root can mount; run it as root".into());
+        return Some(("only root can mount; run it as root".into(), true));
     }
     for program in ["mkfs.ext4", "mount", "umount", "losetup"] {
         if !is_there(program) {
-            return Some(format!("{program} is not installed (e2fsprogs, mount)"));
+            return Some((format!("{program} is not installed (e2fsprogs, mount)"), false));
         }
     }
     let tried = (|| -> Result<()> {
         let folder = tempfile::tempdir()?;
         LoopDisk::make(&folder.path().join("disk"), &folder.path().join("there"), 8)?.unmount()
     })();
-    tried.err().map(|error| format!("this machine mounts no loop device ({error:#})"))
+    tried.err().map(|error| (format!("this machine mounts no loop device ({error:#})"), true))
 }
 
 fn is_there(program: &str) -> bool {

@@ -44,8 +44,8 @@ struct Tally {
 /// # Errors
 /// What did not hold.
 pub(crate) fn run(options: &Options) -> Result<Outcome> {
-    if let Some(why) = cannot() {
-        return Ok(Outcome::NotRun { why, excused: true });
+    if let Some((why, excused)) = cannot() {
+        return Ok(Outcome::NotRun { why, excused });
     }
     let images = options.cycles.unwrap_or(20);
     Stage::with(|stage| {

@@ -18,6 +18,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let folder = if release { "release" } else { "debug" };
     let folder = Metadata::read()?.target_directory.join(folder);
     let mut torture = std::process::Command::new(folder.join("seamount-torture"));
-    torture.args(rest).arg("--seamount").arg(folder.join("seamount"));
+    torture.args(rest);
+    // The proxy stands before other servers, and without a name there is only help.
+    if !matches!(arguments.first().map(String::as_str), None | Some("proxy")) {
+        torture.arg("--seamount").arg(folder.join("seamount"));
+    }
     visibly(&mut torture).map(passed_on)
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use steps::{Fault, Step, Work};
 
 /// Steps where nobody says how many.
-const SAMPLE: u64 = 150;
+const SAMPLE: u64 = 120;
 
 /// What kills are called in the figures.
 const KILLS: &str = "kills";

@@ -39,6 +39,8 @@ struct Scene {
     books: BTreeMap<String, Ledger>,
     export: Export,
     trace: PathBuf,
+    /// The first snapshots are not there: tables come one after the other.
+    first: bool,
 }
 
 impl Scene {
@@ -60,7 +62,8 @@ impl Scene {
             }
         }
         let books = stores.into_iter().map(|store| (store.name.clone(), store.ledger)).collect();
-        Ok(Scene { trace: root.join("trace"), world, seamount, books, export })
+        let first = work == Work::First;
+        Ok(Scene { trace: root.join("trace"), world, seamount, books, export, first })
     }
 
     /// Runs the work under strace; the trace, and whether it came to its end.
@@ -89,7 +92,7 @@ impl Scene {
         while began.elapsed() < TRACED_FOR && running.lives()? {
             if work.is_service() && centre.exists() {
                 let centre = open_to_read(&centre)?;
-                if work != Work::First {
+                if !self.first {
                     whole_bookings(&centre)?;
                 }
                 whole_sales(&centre)?;
