@@ -9,7 +9,7 @@ use std::path::Path;
 const PAGES: &[&str] = &["docs/guarantees.md", "docs/threat-model.md"];
 
 /// Where drills get their names.
-const DRILLS: &str = "crates/sim/src";
+const DRILLS: &[&str] = &["crates/sim/src/drills", "crates/sim/src/world.rs"];
 
 /// What is not as it should be.
 ///
@@ -39,7 +39,10 @@ pub(crate) fn complaints(root: &Path) -> Result<Vec<String>> {
 /// `None`: no proof is meant. Otherwise why it is not there, if it is not.
 fn missing(root: &Path, proof: &str) -> Result<Option<Option<String>>> {
     if let Some(name) = proof.strip_prefix("drill ") {
-        let there = holds(&root.join(DRILLS), &format!("name: \"{name}\""))?;
+        let mut there = false;
+        for place in DRILLS {
+            there |= holds(&root.join(place), &format!("\"{name}\""))?;
+        }
         return Ok(Some((!there).then(|| "there is no such drill".to_string())));
     }
     let Some((path, name)) = proof.split_once(".rs::") else { return Ok(None) };
@@ -50,16 +53,15 @@ fn missing(root: &Path, proof: &str) -> Result<Option<Option<String>>> {
     Ok(Some((!there).then(|| format!("{path}.rs has no function {name}"))))
 }
 
-/// Whether a source below a folder holds a text.
+/// Whether a source, or one below a folder, holds a text.
 fn holds(folder: &Path, wanted: &str) -> Result<bool> {
+    if folder.is_file() {
+        return Ok(std::fs::read_to_string(folder).is_ok_and(|text| text.contains(wanted)));
+    }
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     for entry in entries {
         let path = entry.with_context(|| folder.display().to_string())?.path();
-        let found = match path.is_dir() {
-            true => holds(&path, wanted)?,
-            false => std::fs::read_to_string(&path).is_ok_and(|text| text.contains(wanted)),
-        };
-        if found {
+        if holds(&path, wanted)? {
             return Ok(true);
         }
     }

@@ -1,7 +1,8 @@
 //! SQLite databases as sites: read at a cut, captured by triggers, written with progress in one transaction.
 //!
 //! `sqlite:path/to.db`, relative to the project's folder; option `busy_timeout_ms` (default 5000) says how long
-//! to wait for a lock. No two roles share a connection.
+//! to wait for a lock. No two roles share a connection. A path may be absolute or begin with `..`: `sites.toml` is the
+//! operator's file, and nothing else can name a database.
 
 mod bind;
 mod book;

@@ -14,9 +14,11 @@ pub(super) fn run(seed: u64) -> Result<(), Violation> {
     let mut random = Random::new(seed);
     let folder = tempfile::tempdir().unwrap();
     let heads = folder.path().join("audit.heads");
-    let state = State::open(&folder.path().join("state.db"))
-        .unwrap()
-        .signed(Author { who: "ada@hub".into(), command: "seamount".into(), heads: Some(heads.clone()) });
+    let state = State::open(&folder.path().join("state.db")).unwrap().signed(Author {
+        who: "ada@hub".into(),
+        command: "seamount".into(),
+        heads: Some(heads.clone()),
+    });
     let mut marks = vec![mark(folder.path())];
     let acts = 3 + random.below(10);
     for n in 0..acts {
@@ -156,8 +158,10 @@ fn crash(random: &mut Random, folder: &Path, marks: &[Mark]) -> Result<(), Viola
         command: "seamount".into(),
         heads: Some(heads.clone()),
     });
-    let told = |state: &State| verify_audit(&state.audit_entries().unwrap(), &kept_heads(&heads).unwrap());
-    let number = |head: Result<Option<Head>, AuditFault>| head.map(|head| head.map_or(0, |h| h.number));
+    let told =
+        |state: &State| verify_audit(&state.audit_entries().unwrap(), &kept_heads(&heads).unwrap());
+    let number =
+        |head: Result<Option<Head>, AuditFault>| head.map(|head| head.map_or(0, |h| h.number));
     if number(told(&state)) != Ok(i64::try_from(committed).unwrap()) {
         let what = format!("a crash behind act {committed}: {:?}", told(&state));
         return Err(broken(what));

@@ -45,7 +45,8 @@ pub(super) fn run(seed: u64) -> Result<(), Violation> {
 /// Paths that lead out by the way they are written.
 fn written_ways(folder: &Path) -> Vec<String> {
     let absolute = folder.join("outside/x.csv").display().to_string();
-    let relative = ["../outside/x.csv", "sub/../../outside/x.csv", "sub/../x.csv", "./../outside/x.csv"];
+    let relative =
+        ["../outside/x.csv", "sub/../../outside/x.csv", "sub/../x.csv", "./../outside/x.csv"];
     relative.into_iter().map(String::from).chain([absolute]).collect()
 }
 

@@ -17,8 +17,32 @@ const MARK: &str = "zq7";
 
 /// What stands between the words: signs that divide urls, texts, paths and lines.
 const BETWEEN: &[&str] = &[
-    "@", "/", "://", ":", "?", "#", "&", "=", ";", " ", "\"", "'", "$", "{", "}", "%40", "\\", "é", ",",
-    "..", "password=", "@h/", "|", "\t", "[", "+",
+    "@",
+    "/",
+    "://",
+    ":",
+    "?",
+    "#",
+    "&",
+    "=",
+    ";",
+    " ",
+    "\"",
+    "'",
+    "$",
+    "{",
+    "}",
+    "%40",
+    "\\",
+    "é",
+    ",",
+    "..",
+    "password=",
+    "@h/",
+    "|",
+    "\t",
+    "[",
+    "+",
 ];
 
 /// Where a password can be written down; `{}` is its place.
@@ -34,8 +58,15 @@ const WRITTEN: &[&str] = &[
 ];
 
 /// Urls that get it by reference.
-const REFERRED: &[&str] =
-    &["sqlite:{}", "sqlite:{}/x.db", "sqlite:x.db?key={}", "files:{}", "files:sub/{}", "{}", "{}:x"];
+const REFERRED: &[&str] = &[
+    "sqlite:{}",
+    "sqlite:{}/x.db",
+    "sqlite:x.db?key={}",
+    "files:{}",
+    "files:sub/{}",
+    "{}",
+    "{}:x",
+];
 
 struct Knows(String);
 
@@ -123,7 +154,7 @@ fn referred(random: &mut Random, password: &str) -> Result<(), Violation> {
         failed("a folder opened", Sqlite.readable(&of), password)?;
         failed("a folder written", Sqlite.target(&of), password)?;
     }
-    let mut patient = site("sqlite:x.db");
+    let mut patient = site(form);
     patient.url = Setting::from("sqlite:x.db");
     patient.options.insert("busy_timeout_ms".into(), setting("{}"));
     failed("an option", Sqlite.readable(&patient), password)?;
@@ -131,11 +162,7 @@ fn referred(random: &mut Random, password: &str) -> Result<(), Violation> {
 }
 
 /// An error with its causes, as it is printed by whatever prints errors.
-fn failed<T>(
-    place: &str,
-    outcome: connect::Result<T>,
-    password: &str,
-) -> Result<(), Violation> {
+fn failed<T>(place: &str, outcome: connect::Result<T>, password: &str) -> Result<(), Violation> {
     let Err(error) = outcome else { return Ok(()) };
     let mut said = format!("{error} {error:?}");
     let mut cause = std::error::Error::source(&error);
@@ -155,7 +182,10 @@ fn project(
 ) -> Result<(), Violation> {
     let put = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
     put("seamount.toml", "name = \"trial\"\n".into());
-    put("sites.toml", format!("[shop]\nurl = \"{}\"\nsecret = \"${{env:B}}\"\n", form.replace("{}", "${env:A}")));
+    put(
+        "sites.toml",
+        format!("[shop]\nurl = \"{}\"\nsecret = \"${{env:B}}\"\n", form.replace("{}", "${env:A}")),
+    );
     let context =
         Context { schemes: &["sqlite", "files"], options: &[], secrets: Arc::clone(knows) };
     let reading = flow::read(folder, &context);
