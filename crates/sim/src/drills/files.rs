@@ -31,9 +31,9 @@ const PIECES: &[&str] = &[
 pub fn drills() -> Vec<Drill> {
     let drill = |name, about, seeds_in_ci, run| Drill { name, about, seeds_in_ci, run };
     vec![
-        drill("files-csv", "damaged CSV against a parser of its own", 40, damaged_csv),
+        drill("files-csv", "damaged CSV against a parser of its own", 100, damaged_csv),
         drill("files-parquet", "damaged, cut and lying Parquet files", 40, columnar::damaged),
-        drill("files-motion", "files that change while they are read", 60, motion::run),
+        drill("files-motion", "files that change while they are read", 30, motion::run),
         drill(
             "files-bombs",
             "files that are made to take the engine's memory are refused",

@@ -118,8 +118,8 @@ fn place(seed: u64) -> (Tz, i64) {
     (TZ_VARIANTS[number % TZ_VARIANTS.len()], 2027 - 2 * earlier)
 }
 
-/// Every fire of the model, from one to the next and back; of an expression that fires all the time those around
-/// changes of the clock and every 97th elsewhere.
+/// Every fire of the model, from one to the next and back; of an expression that fires all the time those within
+/// hours of a change of the clock and every 397th elsewhere.
 fn agrees(
     schedule: &Schedule,
     walk: &Walk,
@@ -127,10 +127,10 @@ fn agrees(
     chance: &mut Random,
 ) -> Result<(), String> {
     let fires = &walk.fires[place];
-    let dense = fires.len() > 3_000;
+    let dense = fires.len() > 1_000;
     let mut before = walk.from;
     for (n, &fire) in fires.iter().enumerate() {
-        if !dense || n % 97 == 0 || walk.is_near_change(fire) {
+        if !dense || n % 397 == 0 || walk.is_near_change(fire) {
             expect("after", before, schedule.next_after(before), fire)?;
             if n > 0 {
                 expect("before", fire, schedule.last_before(fire), before)?;
@@ -142,7 +142,7 @@ fn agrees(
     if let Some(next) = schedule.next_after(before).filter(|next| *next <= walk.upto) {
         return Err(format!("a fire at {} that the model has not", instant(next)));
     }
-    for _ in 0..20 {
+    for _ in 0..10 {
         let minutes = u64::try_from((walk.upto - walk.from) / MINUTE_US).expect("a length");
         let at = walk.from + i64::try_from(chance.below(minutes)).expect("minutes") * MINUTE_US
             - i64::try_from(chance.below(3)).expect("below 3");

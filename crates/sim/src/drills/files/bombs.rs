@@ -41,13 +41,13 @@ pub const BOMBS: &[Bomb] = &[
         text.encode_utf16().flat_map(u16::to_le_bytes).collect()
     }),
     bomb("one long text, referred to by every row", "day.parquet", || {
-        rows_of(2 * MIB, 100_000, packed().set_dictionary_page_size_limit(8 * MIB))
+        rows_of(4 * MIB, 300, packed().set_dictionary_page_size_limit(16 * MIB))
     }),
     bomb("a text longer than a row, referred to", "day.parquet", || {
-        rows_of(20 * MIB, 10, packed().set_dictionary_page_size_limit(64 * MIB))
+        rows_of(20 * MIB, 2, packed().set_dictionary_page_size_limit(64 * MIB))
     }),
     bomb("a text longer than a row", "day.parquet", || {
-        rows_of(20 * MIB, 3, packed().set_dictionary_enabled(false))
+        rows_of(20 * MIB, 1, packed().set_dictionary_enabled(false))
     }),
     bomb("a page of 40 MiB in a few thousand bytes", "day.parquet", || {
         rows_of(40 * MIB, 1, packed().set_dictionary_enabled(false))

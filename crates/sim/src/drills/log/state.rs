@@ -5,7 +5,7 @@
 
 use crate::{Random, Violation};
 use change::{FlowId, HolderId, LaneId, Offset, Op, SnapshotId, Value};
-use engine::state::{LetterStatus, NewLetter, SnapshotState, State};
+use engine::{LetterStatus, NewLetter, SnapshotState, State};
 use eventlog::{LockHolder, StateLock};
 use faultdisk::Disk;
 use std::collections::BTreeSet;
@@ -155,6 +155,7 @@ fn letter(lane: LaneId, offset: u64, ordinal: u64, chance: &mut Random) -> NewLe
         row: vec![Value::Int(1), Value::Text(text)],
         op: Op::Insert,
         reason: "refused".into(),
+        moved_from: None,
     }
 }
 

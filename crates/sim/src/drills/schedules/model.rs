@@ -1,5 +1,6 @@
 //! What an expression means in a zone, by walking: minute after minute of UTC, turned into local time by the zone
-//! database, with a calendar of its own. Knows nothing of `flow`, and searches nothing.
+//! database, with a calendar of its own. Knows nothing of `flow`, and searches nothing. The database is asked once an
+//! hour where the hour ends as it begins: no zone sets its clock there and back within one.
 //!
 //! Local time has a highest point so far. A minute is new when it lies above it: a jump over a gap brings all minutes
 //! of the gap at once, at the first instant behind it, and a repeated hour brings none.
@@ -12,7 +13,7 @@ pub(super) const MINUTE_US: i64 = 60_000_000;
 
 const MINUTES_A_DAY: i64 = 1440;
 /// Hours around a change of the clock in which every fire is looked at.
-const NEAR_HOURS: i64 = 30;
+const NEAR_HOURS: i64 = 8;
 
 /// A local day: day of month, month, weekday from Sunday.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,9 +112,10 @@ impl Walk {
         let mut before = local_minute(zone, from);
         let mut highest = before;
         let mut today = (i64::MIN, 0);
+        let mut clock = Clock { zone, hour: i64::MIN, ahead: None };
         for minute in from / MINUTE_US + 1..=upto / MINUTE_US {
             let us = minute * MINUTE_US;
-            let now = local_minute(zone, us);
+            let now = clock.local_minute(minute);
             if now != before + 1 {
                 walk.changes.push(us);
             }
@@ -140,6 +142,29 @@ impl Walk {
         let near = NEAR_HOURS * 60 * MINUTE_US;
         let next = self.changes.partition_point(|change| *change < us - near);
         self.changes.get(next).is_some_and(|change| *change <= us + near)
+    }
+}
+
+/// A zone's clock, asked as seldom as can be.
+struct Clock {
+    zone: Tz,
+    hour: i64,
+    /// How far ahead of UTC it is during the whole hour; `None` where it is set within.
+    ahead: Option<i64>,
+}
+
+impl Clock {
+    fn local_minute(&mut self, minute: i64) -> i64 {
+        let hour = minute.div_euclid(60);
+        if hour != self.hour {
+            let ahead = |minute| local_minute(self.zone, minute * MINUTE_US) - minute;
+            let (begin, end) = (ahead(hour * 60), ahead(hour * 60 + 59));
+            (self.hour, self.ahead) = (hour, Some(begin).filter(|begin| *begin == end));
+        }
+        match self.ahead {
+            Some(ahead) => minute + ahead,
+            None => local_minute(self.zone, minute * MINUTE_US),
+        }
     }
 }
 
