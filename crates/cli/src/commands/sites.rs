@@ -30,7 +30,7 @@ fn list(project: &Project, output: &Output) -> u8 {
     for site in project.sites.values() {
         output.object(&json!({
             "type": "site", "site": site.name, "kind": site.settings.scheme(), "group": site.group,
-            "region": site.region, "timezone": site.timezone,
+            "region": site.region, "timezone": site.timezone, "url": site.settings.url.to_string(),
         }));
         if site.group.is_none() {
             output.line(&format!("{:<20} {}", site.name, site.settings.scheme()));
