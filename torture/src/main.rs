@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod clone;
 mod crew;
 mod export;
 mod kill;
@@ -51,8 +52,8 @@ type Scenario = fn(&Options) -> Result<Outcome>;
 const SCENARIOS: &[(&str, Scenario)] = &[
     ("kill", kill::run),
     ("zombie", zombie::run),
-    ("two-engines", second::two_engines),
-    ("clone", second::clone),
+    ("two-engines", second::run),
+    ("clone", clone::run),
     ("strace", strace::run),
     ("powercut", powercut::run),
 ];

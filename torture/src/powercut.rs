@@ -11,7 +11,7 @@ use crate::crew::Traders;
 use crate::ledger::{Ledger, Table};
 use crate::mount::{LoopDisk, cannot, mounted};
 use crate::options::Options;
-use crate::oracle::{books_of, has_table, some, whole_bookings, whole_sales};
+use crate::oracle::{books_of, has_table, whole_bookings, whole_sales};
 use crate::outcome::Outcome;
 use crate::random::Random;
 use crate::seamount::{Running, Seamount};

@@ -1,4 +1,4 @@
-//! `two-engines` and `clone`: one engine at a time, by the lock of the state folder and by the target's epoch (F12).
+//! `two-engines`: one engine at a time on a state folder, by its lock; whoever comes second is told who the first is (F12).
 
 use crate::crew::{Traders, Witness};
 use crate::options::Options;
@@ -7,8 +7,8 @@ use crate::random::Random;
 use crate::seamount::{Running, Seamount, TEMPORARY};
 use crate::signal;
 use crate::stage::Stage;
-use crate::verdict::{GRACE, arrive, judge, run_all_once, settle};
-use crate::world::{World, copy};
+use crate::verdict::{GRACE, run_all_once, settle};
+use crate::world::World;
 use anyhow::{Context, Result, bail};
 use std::time::{Duration, Instant};
 
@@ -18,11 +18,11 @@ const RIVALS: usize = 4;
 /// A second engine leaves within this.
 const LEAVES_WITHIN: Duration = Duration::from_secs(1);
 
-/// A second engine on one state folder.
+/// Runs it.
 ///
 /// # Errors
 /// What did not hold.
-pub(crate) fn two_engines(options: &Options) -> Result<Outcome> {
+pub(crate) fn run(options: &Options) -> Result<Outcome> {
     let rounds = options.cycles.unwrap_or(3);
     Stage::with(|stage| {
         let world = stage.world("world")?;
@@ -137,97 +137,4 @@ fn race(seamount: &Seamount) -> Result<()> {
         winner.terminate(GRACE)?;
     }
     Ok(())
-}
-
-/// A copied state folder beside the first.
-///
-/// # Errors
-/// What did not hold.
-pub(crate) fn clone(options: &Options) -> Result<Outcome> {
-    let rounds = options.cycles.unwrap_or(2);
-    Stage::with(|stage| {
-        let world = stage.world("world")?;
-        let mut random = Random::part(options.seed, "clone");
-        let traders = Traders::start(&world, options.seed)?;
-        let mut export = world.export();
-        export.write(&mut random)?;
-        let seamount = world.seamount(&options.seamount);
-        run_all_once(&seamount)?;
-        let witness = Witness::start(&world)?;
-        let mut refused = 0;
-        for round in 1..=rounds {
-            refused += older_copy(&world, options, &traders, round)
-                .with_context(|| format!("round {round}"))?;
-        }
-        let books = traders.stop()?;
-        let (mut first, _) = seamount.serve(&[])?;
-        arrive(&world, &mut first, &books)?;
-        first.terminate(GRACE)?;
-        judge(&world, &seamount, &books, &export)?;
-        let looks = witness.stop()?;
-        Ok(Outcome::Held(format!(
-            "{refused} starts of copies refused by the target's epoch; {looks} looks: nothing of theirs there"
-        )))
-    })
-}
-
-/// A copy from before the present start of the first: whatever it does, the target refuses it.
-fn older_copy(world: &World, options: &Options, traders: &Traders, round: u64) -> Result<u64> {
-    let folder = world.root().join(format!("copy-{round}"));
-    copy(&world.project(), &folder)?;
-    let copied = Seamount::new(&options.seamount, &folder, &world.root().join("said"));
-    let (mut first, _) = world.seamount(&options.seamount).serve(&[])?;
-    traders.wait_for(200)?;
-    let mut refused = 0;
-    for arguments in [
-        &["run", "books", "--once"][..],
-        &["run", "articles", "--once"],
-        &["run", "sales", "--once"],
-    ] {
-        let said = copied.run(arguments)?;
-        if said.code == Some(0) || !said.mentions("FENCED") {
-            bail!("the copy's `{}` was not fenced: {}", arguments.join(" "), said.complaint());
-        }
-        refused += 1;
-    }
-    // As a service it stands fenced, or ends.
-    let mut service = copied.start(&["run"])?;
-    traders.wait_for(200)?;
-    fenced(&copied, &mut service)?;
-    drop(service);
-    first.must_live()?;
-    first.terminate(GRACE)?;
-    Ok(refused + 1)
-}
-
-/// Waits until every event flow of an engine says that it is fenced, or the engine has ended with that word.
-///
-/// # Errors
-/// It does not come to that.
-pub(crate) fn fenced(engine: &Seamount, service: &mut Running) -> Result<()> {
-    let began = Instant::now();
-    loop {
-        if !service.lives()? {
-            let words = service.words();
-            if words.contains("FENCED") || words.contains("E0501") {
-                return Ok(());
-            }
-            bail!("the engine ended, but not fenced: {words}");
-        }
-        let said = engine.must(&["status"], 0)?;
-        let stands = |flow: &str| {
-            said.objects("flow").any(|line| {
-                line["flow"] == flow
-                    && line["health"] == "STOPPED"
-                    && line["status"]["trouble"].to_string().contains("FENCED")
-            })
-        };
-        if stands("books") && stands("articles") {
-            return Ok(());
-        }
-        if began.elapsed() > Duration::from_secs(30) {
-            bail!("not fenced after {:?}: {}", began.elapsed(), said.complaint());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }

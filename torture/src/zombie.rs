@@ -1,14 +1,14 @@
 //! `zombie`: an engine sleeps (SIGSTOP), another one takes over from a copy of its state folder, the first wakes and
 //! must have no effect: not at the target, not on what a source keeps for its successor (F13).
 
+use crate::clone::{export_in, fenced, refused_by_name};
 use crate::crew::{Traders, Witness};
-use crate::export::Export;
 use crate::options::Options;
 use crate::oracle::whole_bookings;
 use crate::outcome::Outcome;
 use crate::random::Random;
 use crate::seamount::{Running, Seamount};
-use crate::second::fenced;
+
 use crate::signal;
 use crate::stage::Stage;
 use crate::verdict::{GRACE, run_all_once, settle};
@@ -61,13 +61,6 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
     })
 }
 
-/// The export as a copied project sees it.
-fn export_in(export: &Export, folder: &std::path::Path) -> Export {
-    let mut copied = Export::new(&folder.join("export"));
-    copied.newest = export.newest.clone();
-    copied
-}
-
 struct Act<'a> {
     world: &'a World,
     traders: &'a Traders,
@@ -101,9 +94,7 @@ impl Act<'_> {
             zombie.kill()?;
         }
         let said = first.run(&["run", "books", "--once"])?;
-        if said.code == Some(0) || !said.mentions("FENCED") {
-            bail!("the zombie's next start was not fenced: {}", said.complaint());
-        }
+        refused_by_name(&said).context("the zombie's next start")?;
         successor.must_live()?;
         successor.terminate(GRACE)?;
         if self.holder()? == holder {
