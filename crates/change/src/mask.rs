@@ -8,6 +8,7 @@ mod apply;
 
 pub use apply::{MaskedTable, Unfit};
 
+use crate::schema::TableSchema;
 use std::fmt;
 
 /// What becomes of a column.
@@ -95,11 +96,12 @@ impl TableMask {
         named.map(|(_, rule)| *rule)
     }
 
-    /// The same rules for those columns only that a reader asks for.
+    /// The same rules for those columns only that a shape has.
     #[must_use]
-    pub fn among<'a>(&self, columns: impl Iterator<Item = &'a str> + Clone) -> TableMask {
+    pub fn among(&self, schema: &TableSchema) -> TableMask {
+        let there = |name: &str| schema.columns().iter().any(|c| c.name.eq_ignore_ascii_case(name));
         let mut kept = self.clone();
-        kept.columns.retain(|(name, _)| columns.clone().any(|c| c.eq_ignore_ascii_case(name)));
+        kept.columns.retain(|(name, _)| there(name));
         kept
     }
 

@@ -8,6 +8,7 @@ use crate::error::{Result, State};
 use crate::log::Bounds;
 use crate::read::{Cut, Readable};
 use crate::source::{ChangeReader, ReadRequest, Resume, Retained, Source};
+use crate::target::Claim;
 use change::mask::{MaskKey, MaskedTable, TableMask, Unfit};
 use change::planted::{Defect, is_planted};
 use change::{ChangeBatch, GroupBody, History, SourcePosition, TableSchema};
@@ -67,10 +68,9 @@ impl Captured {
         if let Some(place) = self.plans.iter().rposition(same) {
             return Ok(&self.plans[place]);
         }
-        let names = || schema.columns().iter().map(|column| column.name.as_str());
         // Older than the masked column: nothing in it is unknown now, so nothing was renamed.
-        let older = names().all(|name| self.now.index_of(name).is_some());
-        let mask = if older { &self.mask.among(names()) } else { &self.mask };
+        let older = schema.columns().iter().all(|c| self.now.index_of(&c.name).is_some());
+        let mask = if older { &self.mask.among(schema) } else { &self.mask };
         self.plans.push(MaskedTable::plan(mask, schema)?);
         Ok(self.plans.last().expect("it was just put there"))
     }
@@ -109,6 +109,10 @@ impl ChangeReader for MaskedReader {
         let batches = body.batches.drain(..).map(|batch| self.masked(batch));
         body.batches = batches.collect::<Result<_>>()?;
         Ok(Some(body))
+    }
+
+    fn claim(&mut self, claim: &Claim) -> Result<()> {
+        self.inner.claim(claim)
     }
 
     fn acknowledge(&mut self, position: &SourcePosition) -> Result<()> {

@@ -94,8 +94,7 @@ impl MaskedCut {
         let key: Vec<&str> = scan.schema.key_names().collect();
         let schema = TableSchema::new(columns, &key)
             .map_err(|e| Error::internal("a scan names a column twice").caused_by(e))?;
-        let names = scan.schema.columns().iter().map(|column| column.name.as_str());
-        self.site.plan(&mask.among(names), schema)
+        self.site.plan(&mask.among(&scan.schema), schema)
     }
 
     fn hidden(&self, scan: &Scan, column: &str) -> Error {

@@ -39,7 +39,14 @@ pub(crate) fn check_flow(source: &SourceText, spec: &FlowSpec, flow: &Flow, site
     for column in key {
         if let Some((rule @ (Rule::Drop | Rule::Mask), table)) = rule_of(&column.value) {
             let effect = "rows could not be told apart, nor deleted";
-            report(source, column, rule, &table, effect, "\"hash\"      # keeps what differs apart");
+            report(
+                source,
+                column,
+                rule,
+                &table,
+                effect,
+                "\"hash\"      # keeps what differs apart",
+            );
         }
     }
     if let Some(owner) = &spec.to.owner
@@ -68,7 +75,10 @@ fn report(
 }
 
 /// Columns of a flow's tables that masks drop and that a statement may name, for its error: `phone of customers`.
-pub(crate) fn dropped(flow: &Flow, sites: &std::collections::BTreeMap<String, Site>) -> Vec<String> {
+pub(crate) fn dropped(
+    flow: &Flow,
+    sites: &std::collections::BTreeMap<String, Site>,
+) -> Vec<String> {
     let sql = flow.transform.as_deref().unwrap_or_default().to_ascii_lowercase();
     let word = |c: char| !(c.is_alphanumeric() || c == '_');
     let words: BTreeSet<&str> = sql.split(word).collect();

@@ -13,16 +13,18 @@ const RULES: &[Rule] = &[Rule::Drop, Rule::Hash, Rule::Mask];
 const EFFECT: &str = "columns that must not leave the site would leave it";
 
 /// Reads the masks; what cannot be read is reported.
-pub(crate) fn read(section: Section<'_>) -> Vec<TableMask> {
+pub(crate) fn read(section: &Section<'_>) -> Vec<TableMask> {
     let mut masks: Vec<TableMask> = Vec::new();
     if section.entries().next().is_none() {
-        report_empty(&section);
+        report_empty(section);
     }
     for (table, value) in section.entries() {
-        let Some(columns) = section.below(&table.value, table.span.clone(), value) else { continue };
+        let Some(columns) = section.below(&table.value, table.span.clone(), value) else {
+            continue;
+        };
         let twice = masks.iter().any(|mask| mask.table.eq_ignore_ascii_case(&table.value));
         if twice {
-            report_twice(&section, &table.value, &table.span);
+            report_twice(section, &table.value, &table.span);
             continue;
         }
         let columns = read_columns(&columns);

@@ -1,7 +1,7 @@
 //! `sites.toml` as it is written.
 
-use super::{form, masks};
 use super::section::{Raw, Section, parse};
+use super::{form, masks};
 use crate::diagnostic::Problem;
 use crate::source_text::{At, SourceText};
 use change::mask::TableMask;
@@ -65,7 +65,7 @@ fn read_site(name: At<String>, mut section: Section<'_>, options: &[&str]) -> Si
     let region = section.text("region", "\"eu-west\"");
     let timezone = section.text("timezone", "\"Europe/Berlin\"");
     let mask_at = section.entry("mask").map(|(span, _)| span);
-    let masks = section.section("mask").map(masks::read).unwrap_or_default();
+    let masks = section.section("mask").map(|tables| masks::read(&tables)).unwrap_or_default();
     section.accept(&["labels"]);
     let mut passed = BTreeMap::new();
     for (key, value) in section.entries() {
