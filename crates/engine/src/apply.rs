@@ -11,6 +11,7 @@ use crate::orders::Orders;
 use crate::repairs::Repairs;
 use crate::state::{FlowIdentity, Letter};
 use crate::write::{Manner, Writer};
+use change::planted::{Defect, is_planted};
 use change::{Group, Offset};
 use connect::{Bounds, Error, Kind, Result, State as Named, Target};
 use flow::{Flow, TransactionMode};
@@ -45,6 +46,8 @@ pub struct Applier {
     lanes: Vec<Lane>,
     repairs: Repairs,
     attempts: u32,
+    /// A step failed, and whether the target has its effect is not known yet.
+    unsure: bool,
     first_lane: usize,
     commit_times: Vec<i64>,
     window: Window,
@@ -107,6 +110,7 @@ impl Applier {
             lanes: Vec::new(),
             repairs: repairs.clone(),
             attempts: 0,
+            unsure: false,
             first_lane: 0,
             commit_times: Vec::new(),
             window,
@@ -160,6 +164,15 @@ impl Applier {
     /// # Errors
     /// `Unavailable`: take the step again later. Everything else stops the flow.
     pub fn step(&mut self) -> Result<Step> {
+        if self.unsure {
+            self.reload()?;
+        }
+        let done = self.take_step();
+        self.unsure = matches!(&done, Err(e) if e.kind == Kind::Unavailable);
+        done
+    }
+
+    fn take_step(&mut self) -> Result<Step> {
         self.repair()?;
         let taken = self.gather()?;
         if taken.is_empty() {
@@ -287,6 +300,9 @@ impl Applier {
             moved += writer.write(lane, groups)?;
             let mut last = groups.last().cloned();
             while let Some(group) = last.filter(|group| !group.body.part.last) {
+                if is_planted(Defect::ProgressWithFirstPart) {
+                    break;
+                }
                 let offset = group.offset;
                 let more = next_parts(assembly, lane, offset)?;
                 if !lane.has_paths(&more) {

@@ -7,8 +7,9 @@ use crate::assembly::{Assembly, Step};
 use crate::mask;
 use crate::orders::{CaptureOrder, Orders};
 use crate::state::{LaneRecord, SnapshotState};
+use change::planted::{Defect, is_planted};
 use change::{GroupBody, GroupKind, LaneId, Offset, SnapshotChunk, SnapshotId, SourcePosition};
-use connect::{Bounds, ChangeReader, Error, ReadRequest, Result, Resume, Retained};
+use connect::{Bounds, ChangeReader, Claim, Error, ReadRequest, Result, Resume, Retained};
 use flow::Site;
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -96,6 +97,14 @@ impl LaneCapture {
         Ok(())
     }
 
+    /// Shows the source who reads it.
+    ///
+    /// # Errors
+    /// As [`ChangeReader::claim`].
+    pub(crate) fn claim(&mut self, claim: &Claim) -> Result<()> {
+        self.reader.claim(claim).map_err(|e| e.at(&self.lane.site))
+    }
+
     /// The lane.
     pub fn lane(&self) -> LaneId {
         self.lane.id
@@ -152,6 +161,11 @@ impl LaneCapture {
             self.take_order(order)?;
         }
         self.acknowledge(Duration::ZERO)?;
+        if self.waiting.len() >= WAITING_MOST && !is_planted(Defect::UnboundedWaiting) {
+            // A disk that does not answer stops the capture, not only slows it.
+            self.acknowledge(Duration::from_secs(1))?;
+            return Ok(Step::Moved(0));
+        }
         match self.reader.poll(self.bounds).map_err(|e| e.at(&self.lane.site))? {
             Some(body) => self.append(body),
             None if self.waiting.is_empty() => Ok(Step::Idle),
@@ -169,6 +183,9 @@ impl LaneCapture {
                 "a source delivers its history without a gap"
             );
         }
+        if is_planted(Defect::SkipSamePosition) && self.skips(&body) {
+            return Ok(Step::Moved(0));
+        }
         let chunk = match &body.kind {
             GroupKind::Snapshot(chunk) => Some(chunk.clone()),
             GroupKind::Changes | GroupKind::Repair => None,
@@ -183,11 +200,20 @@ impl LaneCapture {
         let offset = self.assembly.log.append(self.lane.id, body)?;
         self.newest = offset;
         self.read_upto = Some(upto.clone());
-        self.waiting.push_back(Waiting { offset, upto, chunk });
-        if self.waiting.len() >= WAITING_MOST {
-            self.acknowledge(Duration::from_secs(1))?;
+        if is_planted(Defect::AckBeforeDurable) {
+            self.reader.acknowledge(&upto)?;
         }
+        if let (true, Some(chunk)) = (is_planted(Defect::SnapshotPastDurable), &chunk) {
+            self.note_chunk(chunk.clone(), offset)?;
+        }
+        self.waiting.push_back(Waiting { offset, upto, chunk });
         Ok(Step::Moved(changes))
+    }
+
+    /// The defect of readers that take a position for the place behind everything that shares it.
+    fn skips(&self, body: &GroupBody) -> bool {
+        let first = self.waiting.is_empty();
+        first && self.read_upto.as_ref().is_some_and(|read| read.sequence == body.upto.sequence)
     }
 
     /// Acknowledges the contiguous durable prefix. Waits at most `patience` for the first group.
@@ -205,6 +231,10 @@ impl LaneCapture {
             durable = Some(done.upto);
         }
         match durable {
+            Some(_) if is_planted(Defect::AckOverGap) => {
+                let read = self.read_upto.clone().expect("something was read");
+                self.reader.acknowledge(&read)
+            }
             Some(position) => self.reader.acknowledge(&position),
             None => Ok(()),
         }

@@ -6,8 +6,11 @@ use crate::orders::{CaptureOrder, Orders};
 use crate::path::TablePath;
 use crate::state::{FlowIdentity, LetterStatus};
 use change::compatibility::{Compatibility, compare};
+use change::planted::{Defect, is_planted};
 use change::{Group, GroupKind, LaneId, Offset, SourcePosition, TableSchema};
-use connect::{Counters, Error, FlowProgress, Kind, LaneProgress, Result, State as Named, Target};
+use connect::{
+    Bounds, Counters, Error, FlowProgress, Kind, LaneProgress, Result, State as Named, Tail, Target,
+};
 use flow::{Flow, FlowTable, NewColumns, Site};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -99,8 +102,8 @@ impl Lane {
         for table in &flow.tables {
             let stream = assembly.state.stream(self.id, &table.source)?;
             let begin = stream.snapshot.as_ref().and_then(|snapshot| snapshot.begin);
-            let retained = begin
-                .filter(|begin| *begin >= tail.oldest && *begin > masked && !wrote_before);
+            let retained =
+                begin.filter(|begin| *begin >= tail.oldest && *begin > masked && !wrote_before);
             match (retained, stream.snapshot) {
                 (Some(begin), _) => start = start.min(Offset(begin.0 - 1)),
                 // All of it is still to come.
@@ -136,12 +139,18 @@ impl Lane {
         found: Option<&FlowProgress>,
     ) -> Result<()> {
         let current = found.filter(|p| p.generation == identity.generation);
+        let counted = self.progress.counters;
         self.progress = match current.and_then(|p| p.lanes.get(&self.id)) {
             Some(progress) => progress.clone(),
             None => fresh(assembly, self.id, self.start),
         };
+        if is_planted(Defect::CountTwice) && counted.read > self.progress.counters.read {
+            self.progress.counters = counted;
+        }
         self.check_log(assembly)?;
-        assembly.state.drop_letters_beyond(identity.id, self.id, self.progress.offset)?;
+        if !is_planted(Defect::KeepLettersBeyond) {
+            assembly.state.drop_letters_beyond(identity.id, self.id, self.progress.offset)?;
+        }
         self.parked.clear();
         for letter in assembly.state.letters(identity.id, Some(LetterStatus::Parked))? {
             if letter.change.lane == self.id {
@@ -152,17 +161,23 @@ impl Lane {
         Ok(())
     }
 
-    /// A target that is ahead of the log was written from another log, or from one that lost its end.
+    /// A target that is ahead of the log was written from another log, or from one that lost its end. An older copy of
+    /// a log that has gone on by itself gives the same offsets to other changes.
     fn check_log(&self, assembly: &Assembly) -> Result<()> {
-        let tail = assembly.log.tail(self.id)?;
-        let (ours, theirs) = (assembly.log.id(), self.progress.log);
-        if ours == theirs && self.progress.offset <= tail.durable {
+        if is_planted(Defect::CountOnBehindTarget) {
             return Ok(());
         }
-        let found = if ours == theirs {
-            format!("target at offset {}, log ends at {}", self.progress.offset, tail.durable)
-        } else {
+        let tail = assembly.log.tail(self.id)?;
+        let (ours, theirs) = (assembly.log.id(), self.progress.log);
+        let offset = self.progress.offset;
+        let found = if ours != theirs {
             format!("target was written from log {theirs}, this is log {ours}")
+        } else if offset > tail.durable {
+            format!("target at offset {offset}, log ends at {}", tail.durable)
+        } else if !self.took_from(assembly, &tail) {
+            format!("at offset {offset} the target took other changes than this log holds there")
+        } else {
+            return Ok(());
         };
         Err(Error::corrupt(format!("the target is ahead of the log for site {}", self.site.name))
             .found(found)
@@ -170,6 +185,24 @@ impl Lane {
             .fix("restore the newer .seamount folder, or start over with a new snapshot: seamount resync FLOW")
             .state(Named::LogBehindTarget)
             .code("E0504"))
+    }
+
+    /// Whether the group at the target's offset ends where the target says. One that was let go of, or that is damaged,
+    /// is not there to be asked.
+    fn took_from(&self, assembly: &Assembly, tail: &Tail) -> bool {
+        let LaneProgress { offset, position, .. } = &self.progress;
+        if *offset == Offset::START || *position == SourcePosition::START {
+            return true;
+        }
+        if *offset == tail.durable {
+            return tail.position.as_ref().is_none_or(|end| end == position);
+        }
+        let before = Offset(offset.0 - 1);
+        let one = Bounds { changes: 1, bytes: 1 };
+        match assembly.log.read(self.id, before, one) {
+            Ok(groups) => groups.first().is_none_or(|group| group.body.upto == *position),
+            Err(_) => true,
+        }
     }
 
     /// Plans the paths of tables as they are at the source now, so that the target's tables are there before the
@@ -279,6 +312,9 @@ impl Lane {
 
     /// The path of a table in one schema version.
     pub(crate) fn path(&self, table: &str, schema: &TableSchema) -> Option<&TablePath> {
+        if is_planted(Defect::NewestSchema) {
+            return self.newest_path(table);
+        }
         self.paths.iter().find(|p| p.source_table() == table && p.input().as_ref() == schema)
     }
 

@@ -3,6 +3,7 @@
 //! Not the policy: age and size are the log's business. Invariant: what a live flow has not applied stays.
 
 use crate::engine::Engine;
+use change::planted::{Defect, is_planted};
 use change::{LaneId, Offset};
 use connect::{Readable, Result};
 use flow::Apply;
@@ -21,7 +22,8 @@ pub fn floors(engine: &Engine) -> Result<BTreeMap<LaneId, Offset>> {
         let progress = match flow.apply() {
             Apply::Events => {
                 let site = &assembly.project.sites[&flow.target].settings;
-                let mut target: Box<dyn Readable> = assembly.connectors.of(site)?.readable(&site.as_target())?;
+                let mut target: Box<dyn Readable> =
+                    assembly.connectors.of(site)?.readable(&site.as_target())?;
                 target.cut()?.progress(identity.id)?
             }
             Apply::Runs | Apply::Nothing => None,
@@ -36,7 +38,10 @@ pub fn floors(engine: &Engine) -> Result<BTreeMap<LaneId, Offset>> {
                 (None, Apply::Events) => Offset::START,
                 (None, _) => tail,
             };
-            let floor = applied.next().min(tail);
+            let floor = match is_planted(Defect::TrimPastConsumer) {
+                true => tail,
+                false => applied.next().min(tail),
+            };
             let entry = floors.entry(lane.id).or_insert(floor);
             *entry = floor.min(*entry);
         }

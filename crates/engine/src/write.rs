@@ -10,6 +10,7 @@ use crate::lane::{Lane, Parked};
 use crate::path::TablePath;
 use crate::state::{FlowIdentity, MovedFrom, NewLetter};
 use arrow::array::RecordBatch;
+use change::planted::{Defect, is_planted};
 use change::{Group, GroupKind, LaneId, SnapshotChunk, Value};
 use connect::{Counters, Error, KeyRange, Kind, LaneProgress, Result, RowWork, TargetTransaction};
 use flow::Flow;
@@ -157,6 +158,9 @@ impl<'t> Writer<'t> {
             .map_err(|e| Error::internal("keys have other columns").caused_by(e))?;
         let keep = arrow::compute::concat_batches(keys.images(), &held)
             .map_err(|e| Error::internal("keys have other columns").caused_by(e))?;
+        if is_planted(Defect::KeepGhosts) {
+            return Ok(());
+        }
         let swept = self.txn.retain(path.target(), &range, &keep)?;
         self.counters(lane).swept += swept;
         Ok(())
@@ -182,9 +186,13 @@ impl<'t> Writer<'t> {
             if net.clear {
                 self.txn.clear(path.target())?;
             }
-            for work in &net.work {
-                self.txn.write(path.target(), work)?;
+            let written =
+                net.work.iter().try_for_each(|work| self.txn.write(path.target(), work).map(drop));
+            if written.is_err() && is_planted(Defect::NoUncompactedReplay) {
+                self.park_all(lane, path, effects);
+                continue;
             }
+            written?;
             *self.counters(lane) += net.counters;
             for item in &effects.items {
                 if let Effect::Refused(refused) = &item.effect {
@@ -193,6 +201,19 @@ impl<'t> Writer<'t> {
             }
         }
         Ok(())
+    }
+
+    /// The defect of appliers that take a refusal of the net effect for one of the rows.
+    fn park_all(&mut self, lane: &Lane, path: &TablePath, effects: &Effects) {
+        for item in &effects.items {
+            if let Effect::Write { row, .. } | Effect::Remove { row } = &item.effect {
+                let (row, reason) = (Some(*row), "refused".into());
+                let refused = Refused { key: row, row, moved_from: None, reason };
+                self.park(lane, path, effects, item, &refused);
+            } else {
+                self.counters(lane).filtered += 1;
+            }
+        }
     }
 
     fn write_in_order(&mut self, lane: &Lane, pending: &ByPath<'_>) -> Result<()> {
@@ -323,10 +344,20 @@ impl<'t> Writer<'t> {
             if flow.events.transactions == flow::TransactionMode::Exact {
                 return Err(Error::refused(letters[0].reason.clone()));
             }
-            assembly.state.park(identity.id, &letters, assembly.environment.clock.now())?;
+            if !is_planted(Defect::ParkAfterCommit) {
+                assembly.state.park(identity.id, &letters, assembly.environment.clock.now())?;
+            }
         }
         let progress: Vec<LaneProgress> = tallies.values().map(|t| t.progress.clone()).collect();
+        if is_planted(Defect::CountTwice) {
+            for lane in lanes.iter_mut().filter(|lane| tallies.contains_key(&lane.id)) {
+                lane.progress.counters = tallies[&lane.id].progress.counters;
+            }
+        }
         txn.commit(&progress)?;
+        if is_planted(Defect::ParkAfterCommit) && !letters.is_empty() {
+            assembly.state.park(identity.id, &letters, assembly.environment.clock.now())?;
+        }
         for lane in lanes {
             if let Some(tally) = tallies.get(&lane.id) {
                 lane.progress = tally.progress.clone();

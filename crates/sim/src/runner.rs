@@ -7,7 +7,7 @@ mod options;
 mod planted;
 mod shrink;
 
-pub use many::{Tally, seeds};
+pub use many::{Tally, one_seed, seeds};
 pub use options::{Options, parse};
 pub use planted::planted;
 pub use shrink::shortest;

@@ -7,13 +7,15 @@ mod acts;
 mod backups;
 pub mod business;
 mod ending;
+pub mod every_step;
 pub mod faulty;
 pub mod machine;
 mod operator;
 pub mod plan;
 pub mod project;
 pub mod room;
-pub mod story;
+mod scenes;
+mod story;
 
 use crate::drill::{Drill, Violation};
 use plan::{Less, Plan};
@@ -81,10 +83,11 @@ fn world(seed: u64) -> Result<(), Violation> {
 
 /// The drills of this part.
 pub fn drills() -> Vec<Drill> {
-    vec![Drill {
+    let world = Drill {
         name: "world",
         about: "the engine in a world that fails on purpose, judged by an independent oracle",
         seeds_in_ci: 2000,
         run: world,
-    }]
+    };
+    [vec![world], every_step::drills(), scenes::drills()].concat()
 }

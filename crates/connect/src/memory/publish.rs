@@ -7,6 +7,7 @@ use super::site::{Site, Stage};
 use super::table::Row;
 use crate::error::{Error, Result};
 use crate::target::{Load, Publish, Published, PublishedRun, TargetTable};
+use change::planted::{Defect, is_planted};
 use std::collections::BTreeSet;
 
 pub(super) fn publish(site: &mut Site, publish: &Publish) -> Result<Published> {
@@ -16,6 +17,7 @@ pub(super) fn publish(site: &mut Site, publish: &Publish) -> Result<Published> {
         .find(|(flow, run)| *flow == publish.flow && run.interval == publish.interval);
     if let Some((_, before)) = newest
         && before.content == publish.content
+        && !is_planted(Defect::PublishTwice)
     {
         let run = before.run;
         site.stages.remove(&publish.run);

@@ -10,7 +10,7 @@ use super::table::wrong_type;
 use crate::error::{Error, Result, State};
 use crate::log::Bounds;
 use crate::source::{ChangeReader, ReadRequest, Retained};
-use arrow::array::RecordBatch;
+use arrow::array::{BooleanArray, RecordBatch};
 use change::value::batch;
 use change::{
     ChangeBatch, GroupBody, GroupKind, History, Key, Op, Part, SnapshotChunk, SourcePosition,
@@ -211,7 +211,7 @@ fn one_batch(
     let width = first.schema.columns().len();
     let old = members.iter().map(|(_, change)| match (&change.old, old_images) {
         (Some(old), OldImages::Full) => old.as_ref().clone(),
-        (Some(old), OldImages::Keys) => {
+        (Some(old), OldImages::Keys | OldImages::KeysAndChanged) => {
             let moved = change.new.as_ref().is_none_or(|new| change.key(new) != change.key(old));
             if moved {
                 key_row(&first.schema, &change.key(old).0)
@@ -223,13 +223,46 @@ fn one_batch(
     });
     let old = images(first, &old.collect::<Vec<_>>())?;
     let new = members.iter().map(|(_, change)| match &change.new {
+        Some(new) if old_images == OldImages::KeysAndChanged => {
+            let sent = |(column, cell): (usize, &Value)| match left_out(change, column) {
+                true => Value::Null,
+                false => cell.clone(),
+            };
+            new.iter().enumerate().map(sent).collect()
+        }
         Some(new) => new.as_ref().clone(),
         None => vec![Value::Null; width],
     });
     let new = images(first, &new.collect::<Vec<_>>())?;
     let ops = members.iter().map(|(_, change)| change.op).collect();
     let ordinals = members.iter().map(|(ordinal, _)| *ordinal).collect();
-    Ok(ChangeBatch::new(first.table.clone(), first.schema.clone(), ops, ordinals, old, new))
+    let batch =
+        ChangeBatch::new(first.table.clone(), first.schema.clone(), ops, ordinals, old, new);
+    Ok(match old_images {
+        OldImages::KeysAndChanged => batch.with_unchanged(unchanged(first, members)),
+        OldImages::Full | OldImages::Keys => batch,
+    })
+}
+
+/// Whether a cell of an update was left out, since it did not change.
+fn left_out(change: &Change, column: usize) -> bool {
+    match (&change.old, &change.new) {
+        (Some(old), Some(new)) => {
+            !change.schema.key().contains(&column) && old[column] == new[column]
+        }
+        _ => false,
+    }
+}
+
+/// Masks of the cells that are left out, one for each column.
+fn unchanged(first: &Change, members: &[(u32, &Change)]) -> Vec<Option<BooleanArray>> {
+    let columns = 0..first.schema.columns().len();
+    let mask = |column| {
+        let out = members.iter().map(|(_, change)| Some(left_out(change, column)));
+        let mask: BooleanArray = out.collect();
+        (mask.true_count() > 0).then_some(mask)
+    };
+    columns.map(mask).collect()
 }
 
 /// Rows under an earlier shape have fewer cells than a later one; within one version they agree.

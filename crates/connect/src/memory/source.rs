@@ -23,6 +23,8 @@ pub enum OldImages {
     Full,
     /// The key alone, and for updates only where it changed.
     Keys,
+    /// As `Keys`, and of an update only the cells that changed: the others are marked as unchanged.
+    KeysAndChanged,
 }
 
 /// A database in memory. Clones are handles to the same database.

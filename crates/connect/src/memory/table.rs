@@ -215,6 +215,13 @@ impl Tables {
         self.undo.clear();
     }
 
+    /// Makes final what was written into other tables than this: a planted defect.
+    pub(super) fn keep_others(&mut self, name: &str) {
+        if self.undo.iter().any(|before| before.table != name) {
+            self.undo.clear();
+        }
+    }
+
     /// The tables without what an open transaction wrote.
     pub(super) fn committed(&self) -> Tables {
         let mut tables = self.clone();

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::read::KeyRange;
 use crate::target::{LaneProgress, RowWork, TargetTable, TargetTransaction};
 use arrow::array::RecordBatch;
+use change::planted::{Defect, is_planted};
 use change::{FlowId, Generation, TableSchema, Value};
 use std::collections::BTreeSet;
 use std::sync::MutexGuard;
@@ -47,6 +48,9 @@ impl TargetTransaction for MemoryTransaction {
     fn write(&mut self, table: &TargetTable, work: &RowWork) -> Result<u64> {
         self.attempt(|site| {
             site.tables.get(&table.name)?;
+            if is_planted(Defect::OneTableBatches) {
+                site.tables.keep_others(&table.name);
+            }
             match work {
                 RowWork::Upsert(rows) | RowWork::Insert(rows) => upsert(site, table, rows),
                 RowWork::Delete(keys) => delete(site, table, keys),
@@ -82,7 +86,11 @@ impl TargetTransaction for MemoryTransaction {
             site.abandon();
             return Err(Error::unavailable("the target went away"));
         }
-        site.advance(self.flow, self.generation, progress);
+        if is_planted(Defect::ProgressApart) {
+            site.apart = Some((self.flow, self.generation, progress.to_vec()));
+        } else {
+            site.advance(self.flow, self.generation, progress);
+        }
         site.tables.keep();
         site.open = None;
         match fault {

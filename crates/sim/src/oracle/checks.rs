@@ -3,7 +3,7 @@
 //! A target whose progress names a place must hold exactly what the source held at that place: no more, no less, no
 //! half of a transaction. That one comparison is prefix, order, atomicity and equality at once.
 
-use super::{Books, Oracle, Row, Rows};
+use super::{Books, Oracle, Row, Rows, Seen};
 use change::{FlowId, Generation, LaneId, Value};
 use connect::memory::MemoryTarget;
 use connect::{Counters, Readable, Target};
@@ -87,6 +87,12 @@ impl Oracle {
                 while left > 0 && from > 0 {
                     left = left.saturating_sub(groups.get(&from).map_or(0, |g| g.changes));
                     from -= 1;
+                }
+                if left > 0 {
+                    // It counted in a log that is not this one any more.
+                    let seen = Seen { offset, read: counters.read, ..Seen::default() };
+                    self.seen.insert(known, seen);
+                    return;
                 }
                 from
             }

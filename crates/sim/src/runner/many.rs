@@ -64,7 +64,8 @@ pub fn seeds(
     tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-fn one_seed(drill: &Drill, seed: u64) -> world::Ran {
+/// Runs one seed of a drill, some of them twice.
+pub fn one_seed(drill: &Drill, seed: u64) -> world::Ran {
     if drill.name != "world" {
         return crate::runner::guarded(|_| world::Ran {
             violation: (drill.run)(seed).err(),

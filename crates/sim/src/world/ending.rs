@@ -5,7 +5,7 @@ use super::story::{Restart, World, tables_of};
 use crate::drill::Violation;
 use crate::oracle::{Rows, View, rows_of};
 use crate::world::machine::locked;
-use crate::world::room::Room;
+use crate::world::room::{Keep, Outcome, Room};
 use connect::memory::MemoryTarget;
 use engine::TakeOver;
 use flow::{Apply, Mode};
@@ -36,6 +36,7 @@ impl World {
         self.replay_letters()?;
         self.come_to_rest()?;
         self.check_all()?;
+        self.no_letter_waits()?;
         for name in self.names(Apply::Events) {
             self.mend(&name)?;
         }
@@ -45,15 +46,9 @@ impl World {
     }
 
     /// Steps everything until nothing moves; what stands is brought back as its error says.
-    fn come_to_rest(&mut self) -> Result<(), Violation> {
+    pub(super) fn come_to_rest(&mut self) -> Result<(), Violation> {
         for _ in 0..ROUNDS_MOST {
-            let mut moved = false;
-            for site in self.plan.sites.clone() {
-                moved |= self.capture(&site)? == Found::Something;
-            }
-            for flow in self.names(Apply::Events) {
-                moved |= self.apply(&flow)? == Found::Something;
-            }
+            let mut moved = self.step_all()? == Found::Something;
             self.observe()?;
             if !moved && !self.stopped.is_empty() {
                 for flow in self.names(Apply::Events) {
@@ -67,6 +62,22 @@ impl World {
             }
         }
         Err(Violation::new("V live", format!("not at rest after {ROUNDS_MOST} rounds")))
+    }
+
+    /// One step of every capture and every applier.
+    pub(super) fn step_all(&mut self) -> Result<Found, Violation> {
+        let mut found = Found::Nothing;
+        for site in self.plan.sites.clone() {
+            if self.capture(&site)? == Found::Something {
+                found = Found::Something;
+            }
+        }
+        for flow in self.names(Apply::Events) {
+            if self.apply(&flow)? == Found::Something {
+                found = Found::Something;
+            }
+        }
+        Ok(found)
     }
 
     /// Compares every flow with its sources as they are now, whatever was seen on the way.
@@ -95,6 +106,19 @@ impl World {
             Some(violation) => Err(violation),
             None => Ok(()),
         }
+    }
+
+    /// Everything that was set aside has been replayed.
+    fn no_letter_waits(&self) -> Result<(), Violation> {
+        for flow in &self.definitions.flows {
+            let Some(identity) = self.identity(flow) else { continue };
+            let waiting = self.waiting(&identity);
+            if let Some(first) = waiting.first() {
+                let what = format!("{}: letters cannot be replayed: {first:?}", flow.name);
+                return Err(Violation::new("V live", what));
+            }
+        }
+        Ok(())
     }
 
     /// Foreign changes are found and mended, and a proof says so.
@@ -129,18 +153,13 @@ impl World {
         let mut room =
             room.map_err(|e| Violation::new("V live", format!("no engine starts: {e}")))?;
         self.note(|| "everything is applied again into an empty target".into());
+        let mut last = Vec::new();
         for _ in 0..ROUNDS_MOST {
-            let mut moved = false;
-            for site in &self.plan.sites {
-                moved |= matches!(room.capture(site), super::room::Outcome::Moved);
-            }
+            last = self.plan.sites.iter().map(|site| room.capture(site)).collect::<Vec<_>>();
             for flow in self.names(Apply::Events) {
-                moved |= matches!(
-                    room.apply(&flow, super::room::Keep::Applier),
-                    super::room::Outcome::Moved
-                );
+                last.push(room.apply(&flow, Keep::Applier));
             }
-            if !moved {
+            if !last.iter().any(|outcome| matches!(outcome, Outcome::Moved)) {
                 break;
             }
         }
@@ -149,7 +168,9 @@ impl World {
             if before != after {
                 return Err(Violation::new(
                     "R replay idempotent",
-                    format!("{table}: the log applied again gives other rows"),
+                    format!(
+                        "{table}: the log applied again gives other rows: {before:?}, {after:?}; {last:?}"
+                    ),
                 ));
             }
         }

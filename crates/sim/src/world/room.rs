@@ -184,7 +184,7 @@ impl Room {
             return Ok(Step::Idle);
         };
         if seat.live.is_none() {
-            seat.live = Some(LaneCapture::open(assembly, &self.engine.orders, &site, &tables)?);
+            seat.live = Some(self.engine.open_capture(&site, &tables)?);
         }
         seat.live.as_mut().expect("opened above").step()
     }

@@ -59,6 +59,24 @@ pub(super) struct World {
 
 /// Tells the story of a plan.
 pub(super) fn tell(plan: &Plan, recording: Recording, shared: &Shared) -> Ran {
+    told(plan, recording, shared, World::live)
+}
+
+/// Plays a scene in a world where nothing goes wrong by itself.
+pub(super) fn play(
+    plan: &Plan,
+    shared: &Shared,
+    scene: impl FnOnce(&mut World) -> Result<(), Violation>,
+) -> Ran {
+    told(plan, Recording::Kept, shared, scene)
+}
+
+fn told(
+    plan: &Plan,
+    recording: Recording,
+    shared: &Shared,
+    story: impl FnOnce(&mut World) -> Result<(), Violation>,
+) -> Ran {
     let mut random = Random::new(plan.seed);
     let mut machine = Machine::new(random.split());
     machine.recording = recording == Recording::Kept;
@@ -68,7 +86,7 @@ pub(super) fn tell(plan: &Plan, recording: Recording, shared: &Shared) -> Ran {
     let oracle = Arc::new(Mutex::new(oracle));
     shared.watch(&machine, &oracle);
     let mut world = World::open(plan, random, machine, business, oracle);
-    let violation = world.live().err();
+    let violation = story(&mut world).err();
     world.close(violation)
 }
 

@@ -3,7 +3,7 @@
 //! It never waits: a disk that is slow answers "not yet" at once.
 
 use crate::world::machine::{Boot, Place};
-use change::{Group, GroupBody, LaneId, LogId, Offset};
+use change::{Group, GroupBody, GroupKind, LaneId, LogId, Offset};
 use connect::memory::MemoryLog;
 use connect::{Bounds, Log, Result, Tail};
 use std::sync::Arc;
@@ -21,6 +21,25 @@ pub struct FaultyLog {
     pub bounds: Bounds,
 }
 
+/// A group in words.
+fn said(offset: Offset, body: &GroupBody) -> String {
+    let what = match &body.kind {
+        GroupKind::Changes => "changes".to_string(),
+        GroupKind::Repair => "rows read again".to_string(),
+        GroupKind::Snapshot(chunk) => {
+            let key = |key: &Option<change::Key>| key.as_ref().map(|key| format!("{:?}", key.0));
+            format!(
+                "rows of {} behind {:?} to {:?}",
+                chunk.table,
+                key(&chunk.after),
+                key(&chunk.upto)
+            )
+        }
+    };
+    let more = if body.part.last { "" } else { ", more follows" };
+    format!("  takes {offset}: {} {what}, up to {}{more}", body.changes(), body.upto.sequence)
+}
+
 impl Log for FaultyLog {
     fn id(&self) -> LogId {
         self.inner.id()
@@ -31,6 +50,7 @@ impl Log for FaultyLog {
             let offset = self.inner.append(lane, body.clone())?;
             if !self.boot.is_zombie() {
                 self.boot.oracle().appended(lane, offset, &body);
+                self.boot.machine().note(|| said(offset, &body));
             }
             Ok(offset)
         })

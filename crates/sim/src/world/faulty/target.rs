@@ -109,6 +109,10 @@ impl TargetTransaction for FaultyTransaction<'_> {
 
     fn commit(self: Box<Self>, progress: &[LaneProgress]) -> Result<()> {
         let FaultyTransaction { inner, boot } = *self;
+        if !boot.is_zombie() {
+            let offsets: Vec<u64> = progress.iter().map(|lane| lane.offset.0).collect();
+            boot.machine().note(|| format!("  commits progress {offsets:?}"));
+        }
         boot.call(&HERE, "commit", || inner.commit(progress))
     }
 }
