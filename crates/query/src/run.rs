@@ -18,8 +18,10 @@ use connect::exact::exact_batch;
 use connect::{BatchEngine, Error, Feed, Input, Result};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::DataFusionError;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::{
     RecordBatchReceiverStream, RecordBatchReceiverStreamBuilder,
@@ -126,7 +128,20 @@ async fn physical(
         return Err(Error::internal("the statement yields other columns than were classified"));
     }
     let plan = planned.state.create_physical_plan(&planned.analysed).await;
-    Ok((plan.map_err(|e| planning(&e))?, scans(&planned.written)))
+    let plan = plan.and_then(yielding).map_err(|e| planning(&e))?;
+    Ok((plan, scans(&planned.written)))
+}
+
+/// Lets joins hand the thread back between their batches: two small inputs can make more rows than anybody waits for,
+/// and nothing but their inputs would yield.
+fn yielding(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let wrapped = plan.transform_up(|node| {
+        Ok(match node.children().len() {
+            0 | 1 => Transformed::no(node),
+            _ => Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>),
+        })
+    });
+    wrapped.map(|plan| plan.data)
 }
 
 /// Hands the whole result to `sink`, on the thread that calls.

@@ -82,7 +82,7 @@ impl State {
     pub fn order(&self, kind: &str, flow: &str, argument: &str, at: i64) -> Result<i64> {
         self.audited(|db| {
             let id = super::requests::ask(db, kind, flow, argument, at)?;
-            let detail = format!("{kind} of flow {flow}, request {id}");
+            let detail = format!("{kind} of flow {flow}, request {id}: {argument}");
             Ok((id, Act { at, what: "ask", detail }))
         })
     }

@@ -25,6 +25,8 @@ pub(crate) struct World<'a> {
     pub(crate) schemes: &'a [&'a str],
     /// Where secrets come from.
     pub(crate) secrets: &'a Arc<dyn Secrets>,
+    /// Those that were there.
+    pub(crate) found: template::Found,
 }
 
 /// Sites and groups that were resolved, and the lists that were read for it.
@@ -157,6 +159,7 @@ fn resolve_site(
         &draft.columns,
         world.root,
         world.secrets,
+        &world.found,
     ) {
         Ok(filled) => filled,
         Err(error) => {

@@ -5,7 +5,8 @@
 //! reference.
 
 use connect::{Error, Reference, Secrets, Setting};
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ pub enum TemplateError {
     NoSecret(Reference, Box<Error>),
 }
 
+/// Secrets that were there: of many stores that share one, the first asks for it.
+pub type Found = RefCell<BTreeSet<Reference>>;
+
 /// Fills in a value. `columns` is the row of the group's list; empty for a single site.
 ///
 /// # Errors
@@ -29,6 +33,7 @@ pub fn fill(
     columns: &BTreeMap<String, String>,
     root: &Path,
     secrets: &Arc<dyn Secrets>,
+    found: &Found,
 ) -> Result<Setting, TemplateError> {
     let mut out = Setting::default();
     let mut rest = text;
@@ -44,10 +49,13 @@ pub fn fill(
         let name = &inside[..close];
         if secret {
             let reference = reference(name, columns, root)?;
-            match secrets.find(&reference) {
-                Ok(_) => out.add_secret(reference, Arc::clone(secrets)),
-                Err(e) => return Err(TemplateError::NoSecret(reference, Box::new(e))),
+            if !found.borrow().contains(&reference) {
+                if let Err(e) = secrets.find(&reference) {
+                    return Err(TemplateError::NoSecret(reference, Box::new(e)));
+                }
+                found.borrow_mut().insert(reference.clone());
             }
+            out.add_secret(reference, Arc::clone(secrets));
         } else {
             out.add_text(column(name, columns)?);
         }
@@ -62,7 +70,7 @@ pub fn fill(
 /// # Errors
 /// `Invalid` when a reference cannot be read, or as [`Secrets::find`].
 pub fn template(text: &str, root: &Path, secrets: Arc<dyn Secrets>) -> connect::Result<Setting> {
-    fill(text, &BTreeMap::new(), root, &secrets).map_err(|error| match error {
+    fill(text, &BTreeMap::new(), root, &secrets, &Found::default()).map_err(|error| match error {
         TemplateError::NoSecret(_, error) => *error,
         TemplateError::UnknownColumn(..) | TemplateError::Malformed(_) => {
             Error::invalid("the braces of the url cannot be read")
@@ -154,7 +162,7 @@ mod tests {
             ("trick".to_string(), "${env:PW_paris}".to_string()),
         ]);
         let secrets: Arc<dyn Secrets> = Arc::new(Fixed);
-        let filled = fill(text, &columns, Path::new(""), &secrets)?;
+        let filled = fill(text, &columns, Path::new(""), &secrets, &Found::default())?;
         Ok(filled.resolve().unwrap().expose().to_string())
     }
 

@@ -106,6 +106,8 @@ fn a_statement_that_never_ends_is_stopped() {
          union all select value from generate_series(1, 9000000000000000))",
         "select count(*) as n from generate_series(1, 9000000000000000) a, \
          generate_series(1, 3) b where a.value * b.value = 7",
+        "select count(a.value + b.value) as n \
+         from generate_series(1, 900000) a, generate_series(1, 900000) b",
         "with recursive r as (select 1 as n union all select n * 0 + 1 as n from r) \
          select count(*) as n from r",
     ] {
