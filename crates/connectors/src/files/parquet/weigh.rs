@@ -24,6 +24,10 @@ use std::sync::Arc;
 const HEAD_BYTES: u64 = 4 << 10;
 const LONGEST_HEAD: u64 = 1 << 20;
 
+/// Room for the rows of a batch: this much, or twice what a single row may need, up to the second.
+const LEAST_ROOM: u64 = 4 * BATCH_BYTES as u64;
+const MOST_ROOM: u64 = 12 * BATCH_BYTES as u64;
+
 /// Fields of `PageHeader`, and the two of the three heads behind it that matter.
 const UNPACKED: i64 = 2;
 const PACKED: i64 = 3;
@@ -76,8 +80,9 @@ impl Weight {
         let (mut most, mut bytes, mut values, mut first) = (0, 0, 0, 0);
         for &(page_values, page_bytes) in &self.pages {
             (bytes, values) = (bytes + page_bytes, values + page_values);
-            // Pages that lie wholly before the last `rows` values of this one's beginning.
-            while first < self.pages.len() && values - self.pages[first].0 >= rows + page_values {
+            // Pages that end before the `rows` that end with this one's first value.
+            while first < self.pages.len() && values - self.pages[first].0 >= page_values + rows - 1
+            {
                 (bytes, values) = (bytes - self.pages[first].1, values - self.pages[first].0);
                 first += 1;
             }
@@ -118,10 +123,13 @@ pub(super) fn row_group(file: &mut File, group: &RowGroupMetaData) -> Result<Wei
     if is_grown(unpacked, length) {
         return Err(grown(unpacked, length));
     }
-    let fits = |rows: &usize| {
-        let each = weights.iter().map(|weight| weight.of_rows(*rows as u64));
-        each.fold(0, u64::saturating_add) <= 4 * BATCH_BYTES as u64
+    let of_rows = |rows: usize| {
+        let each = weights.iter().map(|weight| weight.of_rows(rows as u64));
+        each.fold(0, u64::saturating_add)
     };
+    // One row may need a page of each column, so that a few rows more are as good as free.
+    let most = LEAST_ROOM.max(of_rows(1).saturating_mul(2).min(MOST_ROOM));
+    let fits = |rows: &usize| of_rows(*rows) <= most;
     let halves = std::iter::successors(Some(BATCH_ROWS), |rows| Some(rows / 2).filter(|r| *r > 0));
     let rows = halves.into_iter().find(fits).unwrap_or(1);
     Ok(Weighed { rows, unpacked })
@@ -254,4 +262,22 @@ fn longest_in_dictionary(
         rest = skipped.ok_or_else(damaged)?;
     }
     Ok(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_rows_weigh_at_most_the_pages_they_lie_in() {
+        let pages = vec![(10, 100), (10, 300), (1, 5_000), (10, 200)];
+        let weight = Weight { row: 0, pages, ..Weight::default() };
+        for (rows, bytes) in
+            [(1, 5_000), (2, 5_300), (3, 5_500), (12, 5_500), (13, 5_600), (99, 5_600)]
+        {
+            assert_eq!(weight.of_rows(rows), bytes, "{rows}");
+        }
+        let references = Weight { row: 1_000, ..Weight::default() };
+        assert_eq!(references.of_rows(3), 3_000);
+    }
 }
