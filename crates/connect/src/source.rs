@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::log::Bounds;
 use crate::read::Readable;
+use crate::target::Claim;
 use change::{GroupBody, History, Key, SnapshotId, SourcePosition};
 
 /// From where to capture.
@@ -69,10 +70,21 @@ pub trait ChangeReader: Send {
     /// `State::SchemaBlocked` (stop), `Refused` when a value does not fit its column's type.
     fn poll(&mut self, bounds: Bounds) -> Result<Option<GroupBody>>;
 
+    /// Shows the source who reads it. From then on an engine that was shown before and is not known to this one lets go
+    /// of nothing there: one that slept while another took over must not acknowledge what its successor has not read.
+    /// A source that can tell readers apart by itself needs nothing of this.
+    ///
+    /// # Errors
+    /// `Conflict` with `State::Fenced` when the source shows a reader that the claim does not know.
+    fn claim(&mut self, _claim: &Claim) -> Result<()> {
+        Ok(())
+    }
+
     /// Everything up to `position` is durable in the log; the source may let go of it.
     ///
     /// # Errors
-    /// The source is gone; the same or a later position will be acknowledged again.
+    /// The source is gone; the same or a later position will be acknowledged again. `Conflict` with `State::Fenced`
+    /// when another engine has claimed the source meanwhile.
     fn acknowledge(&mut self, position: &SourcePosition) -> Result<()>;
 
     /// Asks for rows to be read into the lane by later polls.

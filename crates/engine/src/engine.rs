@@ -2,14 +2,19 @@
 
 use crate::assembly::Assembly;
 use crate::audit::Act;
+use crate::capture::LaneCapture;
 use crate::orders::{CaptureOrder, Orders};
 use crate::repairs::Repairs;
 use crate::state::FlowIdentity;
 use change::{FlowId, Generation, HolderId, LaneId};
 use connect::{Claim, Error, Result, Target};
-use flow::Flow;
+use flow::{Flow, Site};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Earlier readers of a source that are remembered. Each start adds one; to forget them each time would be one more
+/// durable write for each of many sites.
+const KNOWN_READERS: usize = 16;
 
 /// Whether a target that another engine holds is taken from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,6 +97,33 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Opens the capture of `tables` at a site, as the one engine that may let go of what the site keeps. As with a
+    /// target, a new holder is remembered before it is shown.
+    ///
+    /// # Errors
+    /// As [`LaneCapture::open`]; `Conflict` when another engine captures there.
+    pub fn open_capture(&self, site: &Site, tables: &[String]) -> Result<LaneCapture> {
+        let Assembly { state, environment, .. } = &self.assembly;
+        let mut capture = LaneCapture::open(&self.assembly, &self.orders, site, tables)?;
+        let shown_to = format!("{} (source)", site.name);
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&holder) = holders.get(&shown_to) {
+            capture.claim(&Claim { holder, known: vec![holder], take_over: false })?;
+            return Ok(capture);
+        }
+        let known = state.holders(&shown_to)?;
+        let holder = HolderId::mint(environment.random.bits());
+        state.intend_holder(&shown_to, holder)?;
+        let many = known.len() >= KNOWN_READERS;
+        let take_over = self.take_over == TakeOver::Asked;
+        capture.claim(&Claim { holder, known, take_over })?;
+        if many {
+            state.settle_holder(&shown_to, holder)?;
+        }
+        holders.insert(shown_to, holder);
+        Ok(capture)
     }
 
     /// Opens a target as the one engine that may write it. The first time, the target is shown a new holder, which

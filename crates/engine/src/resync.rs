@@ -3,7 +3,7 @@
 //! Nothing at the target is emptied: each chunk replaces its range, so that a reader sees old rows until the right
 //! ones are there, and what is gone at the source goes at the target too.
 
-use crate::capture::{LaneCapture, captured_tables};
+use crate::capture::captured_tables;
 use crate::engine::Engine;
 use crate::orders::CaptureOrder;
 use crate::stepping::{Drained, Stepping};
@@ -38,8 +38,7 @@ fn begin_afresh_if_lost(
     site: &Site,
     tables: &[String],
 ) -> Result<()> {
-    let again: Vec<String> = match LaneCapture::open(&engine.assembly, &engine.orders, site, tables)
-    {
+    let again: Vec<String> = match engine.open_capture(site, tables) {
         // An applier that starts anew orders its own snapshots; a flow that only proves has none.
         Ok(_) if flow.apply() == Apply::Events => Vec::new(),
         Ok(_) => flow.tables.iter().map(|table| table.source.clone()).collect(),

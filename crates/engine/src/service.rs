@@ -218,8 +218,7 @@ fn step_site(engine: &Engine, board: &Board, site: &mut CapturedSite) -> Result<
     let capture = match &mut site.capture {
         Some(capture) => capture,
         none => {
-            let opened =
-                LaneCapture::open(&engine.assembly, &engine.orders, &site.site, &site.tables)?;
+            let opened = engine.open_capture(&site.site, &site.tables)?;
             let now = clock.now();
             board.lane(&site.site.name, |status| {
                 status.standing = Standing::Live;

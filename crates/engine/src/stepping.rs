@@ -60,7 +60,7 @@ impl Stepping {
             if !flow.sites.contains(&site.name) {
                 continue;
             }
-            match LaneCapture::open(&engine.assembly, &engine.orders, &site, &tables) {
+            match engine.open_capture(&site, &tables) {
                 Ok(capture) => {
                     stepping.captures.insert(site.name, capture);
                 }

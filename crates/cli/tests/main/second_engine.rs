@@ -2,7 +2,7 @@
 
 use crate::engine_process::EngineProcess;
 use crate::oracle::{assert_same, dump};
-use crate::project::{Project, finish};
+use crate::project::{Project, finish, wait_until};
 use crate::stock;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -112,5 +112,42 @@ fn a_copy_that_is_older_than_the_target_never_writes_even_when_it_takes_over() {
     assert_eq!(ended.code, 1, "{ended:?}");
     let named = ["LOG_BEHIND_TARGET", "POSITION_LOST", "HISTORY_CHANGED"];
     assert!(named.iter().any(|state| ended.err.contains(state)), "{}", ended.err);
+    assert_eq!(dump(&project.db("central.db"), "stock"), before);
+}
+
+/// A restored or copied state folder reads the sources again and gives the offsets of the log to other changes. Once its
+/// log was as long as the target's progress it was taken for the right one, and what lay between was skipped.
+#[test]
+fn an_older_copy_that_has_read_on_by_itself_is_not_taken_for_the_log_that_the_target_knows() {
+    let project = stock::project("event", "", 50);
+    project.expect("run stock --once", 0);
+    let clone = clone_of(&project);
+    let mut shop = project.db("shop.db");
+    let mut trades = 0..;
+    let mut trade =
+        |most: usize| trades.by_ref().take(most).for_each(|n| stock::trade(&mut shop, n));
+    trade(40);
+    project.expect("run stock --once", 0);
+    let before = dump(&project.db("central.db"), "stock");
+    trade(40);
+    // The copy captures and does not apply.
+    clone.expect("pause stock", 0);
+    let engine = EngineProcess::start_with(&clone, "run --take-over");
+    let lane = || {
+        let told = clone.expect("status --json", 0).objects("flow");
+        told.first().map(|flow| flow["lanes"][0]["status"].clone()).unwrap_or_default()
+    };
+    let captured = || lane()["captured"].as_u64().unwrap_or(0);
+    wait_until("the copy has read everything", || {
+        captured() > 0 && lane()["retained_changes"] == 0
+    });
+    let read = captured();
+    trade(40);
+    wait_until("the copy has read more", || captured() > read);
+    assert_eq!(engine.terminate().code, 143);
+    clone.expect("resume stock", 0);
+    let ended = finish(clone.command("run stock --once --take-over"), "take over");
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.err.contains("LOG_BEHIND_TARGET"), "{}", ended.err);
     assert_eq!(dump(&project.db("central.db"), "stock"), before);
 }

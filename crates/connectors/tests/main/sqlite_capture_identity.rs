@@ -1,10 +1,10 @@
 //! Copies, restores and rewinds are noticed; what only looks like one is not. The application is left alone.
 
 use crate::sqlite_site::{Place, failure, settings};
-use change::{GroupBody, SourcePosition};
+use change::{GroupBody, HolderId, SourcePosition};
 use connect::log::Bounds;
 use connect::source::{ChangeReader, ReadRequest, Resume, Source};
-use connect::{Kind, Result, State};
+use connect::{Claim, Kind, Result, State};
 use rusqlite::Connection;
 use seamount_connectors::sqlite::SqliteSite;
 use std::path::Path;
@@ -146,6 +146,45 @@ fn acknowledged_changes_are_trimmed_and_the_newest_stays() {
         State::PositionLost,
     );
     drop(capture(&place, &resume).unwrap());
+}
+
+/// An engine that slept while another took over woke, read on, and let go of changes that its successor had not read.
+#[test]
+fn a_reader_whose_place_was_taken_lets_go_of_nothing() {
+    let place = Place::new();
+    let application = place.application(SHOP);
+    let mut first = capture(&place, &Resume::Fresh).unwrap();
+    let holder = |n: u64| HolderId::mint(n);
+    let claim = |n: u64, known: &[u64], take_over| Claim {
+        holder: holder(n),
+        known: known.iter().copied().map(holder).collect(),
+        take_over,
+    };
+    first.claim(&claim(1, &[], false)).unwrap();
+    application.execute_batch("INSERT INTO sales VALUES (1, 1, 'a')").unwrap();
+    let upto = drain(first.as_mut()).pop().unwrap().upto;
+    first.acknowledge(&upto).unwrap();
+    let resume = behind(first.as_ref(), &upto);
+    let mut second = capture(&place, &resume).unwrap();
+    let refused = second.claim(&claim(2, &[7], false)).unwrap_err();
+    assert_eq!((refused.kind, refused.state), (Kind::Conflict, Some(State::Fenced)));
+    second.claim(&claim(2, &[7], true)).unwrap();
+    application
+        .execute_batch(
+            "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)
+             INSERT INTO sales SELECT i, i, 'note' FROM n",
+        )
+        .unwrap();
+    let read = drain(first.as_mut()).pop().unwrap().upto;
+    let refused = first.acknowledge(&read).unwrap_err();
+    assert_eq!((refused.kind, refused.state), (Kind::Conflict, Some(State::Fenced)));
+    drop(second);
+    // The successor's next start is known to it, and finds everything.
+    let mut second = capture(&place, &resume).unwrap();
+    second.claim(&claim(3, &[2], false)).unwrap();
+    let groups = drain(second.as_mut());
+    assert_eq!(groups.iter().map(GroupBody::changes).sum::<usize>(), 8999);
+    second.acknowledge(&groups.last().unwrap().upto).unwrap();
 }
 
 /// A poll takes no lock, with one exception that is SQLite's own: a reader that is put to sleep by the scheduler

@@ -13,11 +13,11 @@ use super::register::{self, Register, Shape};
 use super::rows::{read_chunk, read_keys};
 use super::selftest::require_order;
 use super::trim::{bytes_of_a_change, oldest, trim};
-use change::{GroupBody, GroupKind, History, Op, Part, SnapshotChunk, SourcePosition};
+use change::{GroupBody, GroupKind, History, HolderId, Op, Part, SnapshotChunk, SourcePosition};
 use connect::clock::{Clock, SystemClock};
 use connect::log::Bounds;
 use connect::source::{ChangeReader, ReadRequest, Resume, Retained};
-use connect::{Error, Result};
+use connect::{Claim, Error, Result};
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -47,6 +47,8 @@ pub(in crate::sqlite) struct SqliteReader {
     run_end: Option<i64>,
     acknowledged: Place,
     oldest: i64,
+    /// Who we have said we are.
+    holder: Option<HolderId>,
     requests: VecDeque<ReadRequest>,
     /// Rows that were read at this change, waiting for everything before it.
     held: Option<(i64, GroupKind, Vec<change::ChangeBatch>)>,
@@ -73,12 +75,13 @@ impl SqliteReader {
     ) -> Result<SqliteReader> {
         require_order()?;
         let connection = database.capturing()?;
-        spare_syncs(&connection)?;
+        sync_each(&connection)?;
         let file = file::identity(database)?;
         let mut wanted: Vec<String> = tables.to_vec();
         wanted.sort_unstable();
         wanted.dedup();
         let start = begin(&connection, file.as_deref(), &wanted, resume)?;
+        spare_syncs(&connection)?;
         let history = History { system: SYSTEM.into(), identity: start.register.tag.clone() };
         let mut reader = SqliteReader {
             oldest: oldest(&connection)?,
@@ -96,6 +99,7 @@ impl SqliteReader {
             place: start.place,
             run_end: None,
             acknowledged: start.place,
+            holder: None,
             requests: VecDeque::new(),
             held: None,
             idle_at: None,
@@ -260,11 +264,24 @@ impl ChangeReader for SqliteReader {
             match look? {
                 Look::Found(group) => return Ok(group),
                 Look::SchemaChanged => {
+                    sync_each(&self.connection)?;
                     let version = follow(&self.connection, &self.wanted, self.verified)?;
+                    spare_syncs(&self.connection)?;
                     self.learn_shapes(version)?;
                 }
             }
         }
+    }
+
+    fn claim(&mut self, claim: &Claim) -> Result<()> {
+        // A claim that a power cut takes back would show a reader that nobody remembers.
+        sync_each(&self.connection)?;
+        let writing = transaction(&self.connection, TransactionBehavior::Immediate)?;
+        register::claim(&writing, claim)?;
+        writing.commit().map_err(failed("cannot claim the capture"))?;
+        spare_syncs(&self.connection)?;
+        self.holder = Some(claim.holder);
+        Ok(())
     }
 
     fn acknowledge(&mut self, position: &SourcePosition) -> Result<()> {
@@ -274,7 +291,7 @@ impl ChangeReader for SqliteReader {
             return Ok(());
         }
         self.acknowledged = place;
-        self.oldest = trim(&self.connection, self.oldest, place, &self.shapes)?;
+        self.oldest = trim(&self.connection, self.oldest, place, &self.shapes, self.holder)?;
         Ok(())
     }
 
@@ -304,14 +321,21 @@ fn data_version(connection: &Connection) -> Result<i64> {
         .map_err(failed("cannot read the database"))
 }
 
+/// What we install must outlive a power cut before the first change is told of: the log would else know of a history
+/// that the database has never heard of. In a rollback journal that takes the journal's removal too.
+fn sync_each(connection: &Connection) -> Result<()> {
+    connection.pragma_update(None, "synchronous", "EXTRA").map_err(failed(SETTING_UP))
+}
+
 /// In WAL mode our trims need not reach the disk at once: a lost trim is repeated.
 fn spare_syncs(connection: &Connection) -> Result<()> {
-    let setting = || failed("cannot set up the capture's connection");
+    let setting = || failed(SETTING_UP);
     let mode: String =
         connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(setting())?;
-    if mode.eq_ignore_ascii_case("wal") {
-        connection.pragma_update(None, "synchronous", "NORMAL").map_err(setting())?;
-    }
+    let spared = if mode.eq_ignore_ascii_case("wal") { "NORMAL" } else { "FULL" };
+    connection.pragma_update(None, "synchronous", spared).map_err(setting())?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
+
+const SETTING_UP: &str = "cannot set up the capture's connection";

@@ -8,8 +8,8 @@
 use super::super::catalogue::has_table;
 use super::super::error::failed;
 use super::triggers::Trigger;
-use change::TableSchema;
-use connect::{Error, Result, State};
+use change::{HolderId, TableSchema};
+use connect::{Claim, Error, Result, State};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 
@@ -47,6 +47,12 @@ CREATE TABLE _seamount_change (
 );
 INSERT INTO _seamount_change (shape, op) VALUES (0, 0);
 ";
+
+/// Which engine may let go of changes. Made with the first claim: a capture of an earlier version has none.
+const READER: &str = "CREATE TABLE IF NOT EXISTS _seamount_reader (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    holder INTEGER NOT NULL
+)";
 
 /// Tables without which there is no capture.
 const NEEDED: [&str; 4] =
@@ -122,6 +128,52 @@ pub(super) fn create(connection: &Connection, file: Option<&str>) -> Result<Regi
     Ok(Register { tag, file: file.map(str::to_string), acknowledged: (0, None) })
 }
 
+/// Records who reads, unless it is somebody whom the claim does not know. The caller holds the write lock.
+pub(super) fn claim(connection: &Connection, claim: &Claim) -> Result<()> {
+    let shown = reader(connection)?;
+    let known = |shown| shown == claim.holder || claim.known.contains(&shown) || claim.take_over;
+    if let Some(shown) = shown.filter(|shown| !known(*shown)) {
+        return Err(fenced(shown));
+    }
+    let write = || -> rusqlite::Result<()> {
+        connection.execute_batch(READER)?;
+        connection.execute(
+            "INSERT OR REPLACE INTO _seamount_reader VALUES (1, ?1)",
+            [claim.holder.to_i64()],
+        )?;
+        Ok(())
+    };
+    write().map_err(failed("cannot claim the capture"))
+}
+
+/// Fails when somebody else has claimed the capture.
+pub(super) fn require_reader(connection: &Connection, ours: HolderId) -> Result<()> {
+    match reader(connection)? {
+        Some(shown) if shown != ours => Err(fenced(shown)),
+        // Nobody: the capture was begun anew, which its history says better.
+        _ => Ok(()),
+    }
+}
+
+fn reader(connection: &Connection) -> Result<Option<HolderId>> {
+    if !has_table(connection, "_seamount_reader")? {
+        return Ok(None);
+    }
+    connection
+        .query_row("SELECT holder FROM _seamount_reader", [], |row| row.get(0))
+        .optional()
+        .map(|holder| holder.map(HolderId::from_i64))
+        .map_err(failed("cannot read who captures"))
+}
+
+fn fenced(shown: HolderId) -> Error {
+    Error::conflict("another engine captures this database")
+        .state(State::Fenced)
+        .found(format!("the capture is held by {shown}"))
+        .effect("nothing is let go of there, so that the other engine misses nothing")
+        .fix("stop the other engine, or take its place")
+}
+
 /// Says that this file is the registered one.
 pub(super) fn adopt_file(connection: &Connection, file: Option<&str>) -> Result<()> {
     connection
@@ -138,7 +190,8 @@ pub(super) fn remove_all(connection: &Connection) -> Result<()> {
                 "SELECT type, name FROM sqlite_schema
                  WHERE (type = 'trigger' AND name GLOB '_seamount_capture_*')
                     OR (type = 'table' AND (name GLOB '_seamount_note_*' OR name IN
-                        ('_seamount_capture', '_seamount_shape', '_seamount_gap', '_seamount_change')))
+                        ('_seamount_capture', '_seamount_shape', '_seamount_gap', '_seamount_change',
+                         '_seamount_reader')))
                  ORDER BY type DESC",
             )?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?

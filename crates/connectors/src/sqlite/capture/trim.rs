@@ -6,8 +6,9 @@
 use super::super::error::failed;
 use super::install::transaction;
 use super::place::Place;
-use super::register::Shape;
+use super::register::{Shape, require_reader};
 use super::triggers::note_table;
+use change::HolderId;
 use connect::{Kind, Result};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::collections::HashMap;
@@ -25,15 +26,17 @@ pub(super) fn oldest(connection: &Connection) -> Result<i64> {
         .map_err(failed("cannot read the change table"))
 }
 
-/// Deletes changes before `acknowledged` as long as there are enough; returns the oldest that is kept.
+/// Deletes changes before `acknowledged` as long as there are enough; returns the oldest that is kept. A `reader` that
+/// has claimed the capture deletes nothing once another has.
 pub(super) fn trim(
     connection: &Connection,
     mut from: i64,
     acknowledged: Place,
     shapes: &HashMap<i64, Arc<Shape>>,
+    reader: Option<HolderId>,
 ) -> Result<i64> {
     while acknowledged.id - from >= TRIM_ROWS {
-        match trim_once(connection, from + TRIM_ROWS, acknowledged, shapes) {
+        match trim_once(connection, from + TRIM_ROWS, acknowledged, shapes, reader) {
             Ok(()) => from += TRIM_ROWS,
             Err(error) if error.kind == Kind::Unavailable => break,
             Err(error) => return Err(error),
@@ -47,9 +50,13 @@ fn trim_once(
     before: i64,
     acknowledged: Place,
     shapes: &HashMap<i64, Arc<Shape>>,
+    reader: Option<HolderId>,
 ) -> Result<()> {
     let trimming = || failed("cannot trim the change table");
     let writing = transaction(connection, TransactionBehavior::Immediate)?;
+    if let Some(reader) = reader {
+        require_reader(&writing, reader)?;
+    }
     writing
         .prepare_cached("DELETE FROM _seamount_change WHERE id < ?1")
         .and_then(|mut s| s.execute([before]))
