@@ -62,6 +62,10 @@ impl LaneCapture {
             }
             _ => (Resume::Fresh, None),
         };
+        // From now on these are not captured: whoever wants them again needs their rows again.
+        for left_out in assembly.state.streams(lane.id)?.iter().filter(|t| !tables.contains(t)) {
+            assembly.state.forget_stream(lane.id, left_out)?;
+        }
         let mut source = assembly.connectors.of(&site.settings)?.source(&site.settings)?;
         let reader = source.capture(tables, &resume).map_err(|e| e.at(&site.name))?;
         assembly.state.set_history(&lane, reader.history())?;

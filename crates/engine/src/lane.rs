@@ -78,11 +78,24 @@ impl Lane {
         let known = found
             .filter(|p| p.generation == identity.generation)
             .is_some_and(|p| p.lanes.contains_key(&id));
-        if !known {
+        if known {
+            lane.read_again(assembly, orders, flow)?;
+        } else {
             lane.start = lane.first_offset(assembly, orders, flow, found.is_some())?;
         }
         lane.resume(assembly, identity, found)?;
         Ok(lane)
+    }
+
+    /// Orders snapshots of tables that were not captured for a while: the log lacks what happened to them meanwhile.
+    fn read_again(&self, assembly: &Assembly, orders: &Orders, flow: &Flow) -> Result<()> {
+        for table in &flow.tables {
+            if assembly.state.stream(self.id, &table.source)?.snapshot.is_none() {
+                let table = table.source.clone();
+                orders.place(&self.site.name, CaptureOrder::Snapshot { table });
+            }
+        }
+        Ok(())
     }
 
     /// Where a flow that has no progress here begins: at the snapshots of its streams where the log still holds

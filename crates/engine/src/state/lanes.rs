@@ -143,6 +143,34 @@ impl State {
         Ok(StreamRecord { table: table.to_string(), snapshot: found.flatten() })
     }
 
+    /// Tables of a lane that a snapshot was asked for.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn streams(&self, lane: LaneId) -> Result<Vec<String>> {
+        let db = self.db();
+        let mut query =
+            prepared(&db, "select source_table from stream where lane = ?1 order by source_table")?;
+        let rows = query
+            .query_map([lane.to_i64()], |row| row.get(0))
+            .map_err(failed("state.db cannot be read"))?;
+        rows.collect::<rusqlite::Result<_>>().map_err(failed("state.db cannot be read"))
+    }
+
+    /// Forgets a stream that is not captured any more: what the log holds of it has a gap from now on.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn forget_stream(&self, lane: LaneId, table: &str) -> Result<()> {
+        self.db()
+            .execute(
+                "delete from stream where lane = ?1 and source_table = ?2",
+                params![lane.to_i64(), table],
+            )
+            .map_err(failed("state.db cannot be written"))?;
+        Ok(())
+    }
+
     /// Stores how far a stream's snapshot has come.
     ///
     /// # Errors

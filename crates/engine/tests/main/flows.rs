@@ -191,12 +191,31 @@ fn a_flow_that_opens_between_a_first_chunk_and_its_note_misses_nothing() {
     // It orders the snapshot, and is gone.
     drop(Applier::open(&engine, &flow, &identity).unwrap());
     let (site, tables) = engine::captured_tables(&engine.assembly.project).remove(0);
-    let mut capture =
-        LaneCapture::open(&engine.assembly, &engine.orders, &site, &tables).unwrap();
+    let mut capture = LaneCapture::open(&engine.assembly, &engine.orders, &site, &tables).unwrap();
     // The chunk is durable in the log; that it is there is noted with the next step.
     assert_eq!(capture.step().unwrap(), Step::Moved(10));
     let mut applier = Applier::open(&engine, &flow, &identity).unwrap();
     while capture.step().unwrap() != Step::Idle {}
     while applier.step().unwrap() != Step::Idle {}
     assert_eq!(world.target.rows("item").unwrap().len(), 10);
+}
+
+/// Found by the simulator: a flow that was taken out of the project for a while, beside another one at the same site,
+/// missed what happened to its table meanwhile, and said nothing.
+#[test]
+fn a_table_that_was_not_captured_for_a_while_is_read_again() {
+    let shape = shape(&[("id", ColumnType::Int64), ("name", ColumnType::Text)], &["id"]);
+    let flows = vec![event_flow("items", &["shop"], &["item"]), event_flow("others", &["shop"], &["other"])];
+    let mut world = World::new(&["shop"], &[("item", &shape), ("other", &shape)], flows);
+    let shop = world.sources["shop"].clone();
+    shop.commit(&[Edit::insert("item", item(1, "a")), Edit::insert("item", item(2, "b"))]).unwrap();
+    drain(&world, "items").unwrap();
+    let items = world.flows.remove(0);
+    drain(&world, "others").unwrap();
+    shop.commit(&[Edit::delete("item", [Value::Int(1)]), Edit::insert("item", item(3, "c"))])
+        .unwrap();
+    drain(&world, "others").unwrap();
+    world.flows.push(items);
+    drain(&world, "items").unwrap();
+    assert_eq!(world.target.rows("item").unwrap(), vec![item(2, "b"), item(3, "c")]);
 }

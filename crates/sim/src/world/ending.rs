@@ -47,6 +47,8 @@ impl World {
 
     /// Steps everything until nothing moves; what stands is brought back as its error says.
     pub(super) fn come_to_rest(&mut self) -> Result<(), Violation> {
+        // An applier that opens asks its capture for rows: one idle round says nothing yet.
+        let mut idle = 0;
         for _ in 0..ROUNDS_MOST {
             let mut moved = self.step_all()? == Found::Something;
             self.observe()?;
@@ -57,7 +59,8 @@ impl World {
                 self.stopped.clear();
                 moved = true;
             }
-            if !moved {
+            idle = if moved { 0 } else { idle + 1 };
+            if idle == 3 {
                 return Ok(());
             }
         }
@@ -153,15 +156,14 @@ impl World {
         let mut room =
             room.map_err(|e| Violation::new("V live", format!("no engine starts: {e}")))?;
         self.note(|| "everything is applied again into an empty target".into());
-        let mut last = Vec::new();
-        for _ in 0..ROUNDS_MOST {
+        let (mut last, mut idle) = (Vec::new(), 0);
+        while idle < 3 {
             last = self.plan.sites.iter().map(|site| room.capture(site)).collect::<Vec<_>>();
             for flow in self.names(Apply::Events) {
                 last.push(room.apply(&flow, Keep::Applier));
             }
-            if !last.iter().any(|outcome| matches!(outcome, Outcome::Moved)) {
-                break;
-            }
+            let moved = last.iter().any(|outcome| matches!(outcome, Outcome::Moved));
+            idle = if moved { 0 } else { idle + 1 };
         }
         let after = self.all_rows(&again.target);
         for ((table, before), (_, after)) in before.iter().zip(&after) {

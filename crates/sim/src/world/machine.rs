@@ -56,10 +56,10 @@ enum Fate {
 }
 
 /// Lines of a trace that are kept.
-const TRACE_MOST: usize = 400;
+const TRACE_MOST: usize = 4_000;
 
 /// Calls that no run needs.
-const STEPS_MOST: u64 = 200_000;
+const STEPS_MOST: u64 = 40_000;
 
 /// The machine.
 pub struct Machine {
