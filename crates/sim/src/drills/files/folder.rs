@@ -46,8 +46,9 @@ impl Folder {
         self.dir.path().join(name)
     }
 
-    /// Writes a file whole.
+    /// Writes a file whole. One that was there goes first: file systems flush what is written over an old file.
     pub(super) fn put(&self, name: &str, bytes: &[u8]) {
+        let _ = std::fs::remove_file(self.path(name));
         std::fs::write(self.path(name), bytes).expect("the drill's folder takes files");
     }
 

@@ -188,7 +188,10 @@ impl Folder {
     }
 
     fn put(&self, name: &str, bytes: &[u8]) {
-        std::fs::write(self.0.path().join(name), bytes).expect("the drill's folder takes files");
+        // File systems flush what is written over an old file.
+        let path = self.0.path().join(name);
+        let _ = std::fs::remove_file(&path);
+        std::fs::write(path, bytes).expect("the drill's folder takes files");
     }
 
     fn check(&self, name: &str, bytes: &[u8]) -> Result<(), Violation> {
