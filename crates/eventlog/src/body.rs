@@ -80,15 +80,20 @@ fn put_unchanged(masks: &[Option<BooleanArray>], out: &mut Vec<u8>) {
 }
 
 /// Decodes what [`encode`] wrote. Columns share the buffer.
+///
+/// `changes` bounds what is made of few bytes: a batch whose images are absent costs nothing for each row.
 pub(crate) fn decode(
     whole: &Buffer,
+    mut changes: usize,
     schema: &mut FindSchema<'_>,
 ) -> Result<Vec<ChangeBatch>, Damage> {
     let mut bytes = Bytes::new(whole);
     let count = bytes.length()?;
     let mut batches = Vec::with_capacity(count.min(1024));
     for _ in 0..count {
-        batches.push(decode_batch(&mut bytes, whole, schema)?);
+        let batch = decode_batch(&mut bytes, whole, changes, schema)?;
+        changes -= batch.len();
+        batches.push(batch);
     }
     match bytes.is_empty() {
         true => Ok(batches),
@@ -99,6 +104,7 @@ pub(crate) fn decode(
 fn decode_batch(
     bytes: &mut Bytes<'_>,
     whole: &Buffer,
+    most: usize,
     schema: &mut FindSchema<'_>,
 ) -> Result<ChangeBatch, Damage> {
     let schema = schema(bytes.u32()?, bytes.u32()?)?;
@@ -107,6 +113,9 @@ fn decode_batch(
         .map_err(|_| Damage::new("a table's name is no text"))?;
     let table: Arc<str> = Arc::from(table);
     let rows = bytes.length()?;
+    if rows > most {
+        return Err(Damage::new("more changes than its header says"));
+    }
     let ops = take_ops(bytes, rows)?;
     let ordinals = take_ordinals(bytes, rows)?;
     let old = images::decode(bytes, whole, schema.images(), rows)?;

@@ -77,23 +77,22 @@ impl Drop for Checkpointer {
 
 fn work(queue: &Receiver<Job>, busy: &AtomicBool, shared: &Shared) {
     while let Ok(job) = queue.recv() {
+        let is_seal = matches!(job, Job::Seal(..));
         let outcome = match job {
             Job::Current(path) => open_for_recovery(&path)
                 .and_then(|connection| checkpoint(&connection, "PASSIVE").map(|_| ())),
-            Job::Seal(number, file) => {
-                let outcome = seal(number, &file, shared);
-                // Closed before anybody hears that it is finished.
-                drop(file);
-                shared.state().unfinished -= 1;
-                shared.rest.notify_all();
-                outcome
-            }
+            Job::Seal(number, file) => seal(number, &file, shared),
         };
         busy.store(false, Ordering::Release);
         if let Err(error) = outcome
             && !is_harmless(&error)
         {
             shared.die(format!("a checkpoint failed: {error}"));
+        }
+        if is_seal {
+            // Last: whoever hears of it finds the file closed, or the log dead.
+            shared.state().unfinished -= 1;
+            shared.rest.notify_all();
         }
     }
 }

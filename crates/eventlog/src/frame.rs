@@ -174,9 +174,10 @@ impl Found<'_> {
             0 => Buffer::from_slice_ref(self.body),
             length => Buffer::from_vec(squeezer.expand(self.body, length)?),
         };
-        let batches = body::decode(&raw, schema)?;
+        let changes = usize::try_from(changes).expect("32 bits fit a usize");
+        let batches = body::decode(&raw, changes, schema)?;
         let body = GroupBody { kind, part, after, upto, commit_time, batches };
-        if body.changes() != usize::try_from(changes).expect("32 bits fit a usize") {
+        if body.changes() != changes {
             return Err(Damage::new("another number of changes than its header says"));
         }
         Ok(Group { lane, offset, body })

@@ -117,7 +117,15 @@ impl HotFile {
         let connection = &self.connection;
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // The switch is committed behind its one row, and a switch that failed is no error by itself: the file would
+        // go on with a rollback journal, which can come back and undo commits.
+        connection.execute_batch("PRAGMA journal_mode = WAL")?;
+        let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+        if mode != "wal" {
+            let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+            let text = format!("the file cannot be in WAL mode, but in mode {mode}");
+            return Err(rusqlite::Error::SqliteFailure(failed, Some(text)));
+        }
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.set_prepared_statement_cache_capacity(32);

@@ -10,7 +10,8 @@ use arrow::array::{
 };
 use arrow::buffer::{BooleanBuffer, Buffer};
 use arrow::compute::{filter_record_batch, take_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::ipc;
 use arrow::ipc::reader::read_record_batch;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use arrow::ipc::{MetadataVersion, root_as_message};
@@ -118,20 +119,14 @@ pub(crate) fn decode(
 ) -> Result<RecordBatch, Damage> {
     let images = match bytes.byte()? {
         NONE => absent(schema, rows),
-        ALL => decode_message(bytes, whole, schema)?,
+        ALL => decode_message(bytes, whole, schema, rows)?,
         SOME => {
             let present = take_bits(bytes, rows)?;
-            let kept = decode_message(bytes, whole, schema)?;
-            if kept.num_rows() != present.count_set_bits() {
-                return Err(Damage::new("images are missing"));
-            }
+            let kept = decode_message(bytes, whole, schema, present.count_set_bits())?;
             spread(&kept, &present)?
         }
         other => return Err(Damage::new(format!("unknown layout of images {other}"))),
     };
-    if images.num_rows() != rows {
-        return Err(Damage::new("another number of images than changes"));
-    }
     Ok(images)
 }
 
@@ -139,6 +134,7 @@ fn decode_message(
     bytes: &mut Bytes<'_>,
     whole: &Buffer,
     schema: &SchemaRef,
+    rows: usize,
 ) -> Result<RecordBatch, Damage> {
     let (head, data) = (bytes.length()?, bytes.length()?);
     bytes.align(ALIGNMENT)?;
@@ -151,10 +147,52 @@ fn decode_message(
     let batch = message
         .header_as_record_batch()
         .ok_or_else(|| Damage::new("the Arrow message is no record batch"))?;
+    require_inside(&batch, schema, rows, data)?;
     let data = whole.slice_with_length(start, data);
     let version = MetadataVersion::V5;
     let shared = read_record_batch(&data, batch, schema.clone(), &HashMap::new(), None, &version)?;
     Ok(own(&shared))
+}
+
+/// What Arrow takes for granted of a message and panics without: columns of so many rows, in buffers that lie inside
+/// the data, where and as long as their type wants it.
+fn require_inside(
+    batch: &ipc::RecordBatch<'_>,
+    schema: &SchemaRef,
+    rows: usize,
+    data: usize,
+) -> Result<(), Damage> {
+    let size = |n: i64| usize::try_from(n).ok();
+    let units = schema.fields().iter().flat_map(|field| units(field.data_type()));
+    let buffers: Vec<_> = batch.buffers().into_iter().flatten().collect();
+    let nodes: Vec<_> = batch.nodes().into_iter().flatten().collect();
+    let is_inside = |(buffer, unit): (&&ipc::Buffer, usize)| {
+        let (at, length) = (size(buffer.offset()), size(buffer.length()));
+        let place = at.zip(length).filter(|(at, length)| at % ALIGNMENT == 0 && length % unit == 0);
+        place.and_then(|(at, length)| at.checked_add(length)).is_some_and(|end| end <= data)
+    };
+    let fits = size(batch.length()) == Some(rows)
+        && batch.compression().is_none()
+        && batch.variadicBufferCounts().is_none_or(|counts| counts.is_empty())
+        && nodes.len() == schema.fields().len()
+        && buffers.len() == units.clone().count()
+        && buffers.iter().zip(units).all(is_inside)
+        && nodes.iter().all(|node| {
+            size(node.length()) == Some(rows) && size(node.null_count()).is_some_and(|n| n <= rows)
+        });
+    match fits {
+        true => Ok(()),
+        false => Err(Damage::new("the Arrow message does not fit its images")),
+    }
+}
+
+/// Bytes of what each buffer of a column holds: validity, offsets where there are any, values.
+fn units(ty: &DataType) -> Vec<usize> {
+    match ty {
+        DataType::Utf8 | DataType::Binary => vec![1, 4, 1],
+        DataType::Boolean => vec![1, 1],
+        other => vec![1, other.primitive_width().unwrap_or(1)],
+    }
 }
 
 /// Gives each column its own memory: columns that share a frame would each be counted as the whole frame, and one

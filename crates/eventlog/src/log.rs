@@ -76,6 +76,11 @@ impl EventLog {
             }
             None => create(dir, &settings)?,
         };
+        // Also where the files were there: who made them may have died before this.
+        let synced = rotate::sync_files(dir).and_then(|()| rotate::sync(dir));
+        synced.and_then(|()| rotate::sync_above(dir)).map_err(|e| {
+            Error::unavailable("the log cannot be synced").at(dir.display()).found(e.to_string())
+        })?;
         let mut state = State::new(Catalog::default(), settings.cache_bytes);
         state.lanes = opening::lanes(&loaded, &decoder, &pool)?;
         let rotation = Rotation {
@@ -215,7 +220,7 @@ fn lock(dir: &Path) -> Result<File> {
             .at(dir.display())
             .found(e.to_string())
     };
-    rotate::make_folder(dir).map_err(failed)?;
+    fs::create_dir_all(dir).map_err(failed)?;
     let lock = File::create(dir.join(WRITER_LOCK)).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
@@ -235,9 +240,6 @@ fn create(dir: &Path, settings: &Settings) -> Result<(HotFile, Loaded)> {
     let path = catalog::path(dir, 1);
     let file = HotFile::create(&path, log, 1, settings.clock.now(), &[])
         .map_err(|e| failed_to_open(&e))?;
-    rotate::sync(dir).map_err(|e| {
-        Error::unavailable("the folder of the log cannot be synced").found(e.to_string())
-    })?;
     let mut catalog = Catalog::default();
     catalog.files.insert(1, Entry::empty(path));
     Ok((file, Loaded { log, catalog, marks: Vec::new() }))

@@ -110,18 +110,30 @@ pub(crate) fn marks(state: &State) -> Vec<(LaneId, Mark)> {
         .collect()
 }
 
-/// Makes a folder and those above it that are missing, durably: a log is lost with the name of its folder.
-pub(crate) fn make_folder(dir: &Path) -> std::io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
+/// Makes the names of a folder and of all folders above it durable: a log is lost with the name of its folder, and a
+/// folder that is there already may have been made a moment ago, by an engine that died before this.
+pub(crate) fn sync_above(dir: &Path) -> std::io::Result<()> {
+    for above in dir.canonicalize()?.ancestors().skip(1) {
+        match sync(above) {
+            // Folders that we may not read were not made by us.
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => break,
+            outcome => outcome?,
+        }
     }
-    let above = dir.parent().filter(|above| !above.as_os_str().is_empty());
-    above.map_or(Ok(()), make_folder)?;
-    match std::fs::create_dir(dir) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
+    Ok(())
+}
+
+/// Makes durable what an engine that was killed has written and not synced: it is read back as committed, and would be
+/// told of as durable.
+pub(crate) fn sync_files(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("hot-") && !name.ends_with("-shm") {
+            File::open(&path)?.sync_all()?;
+        }
     }
-    sync(above.unwrap_or(Path::new(".")))
+    Ok(())
 }
 
 /// Makes new names in a folder durable.

@@ -337,11 +337,15 @@ impl Drive {
         }
     }
 
-    /// A sync through the C library: of a folder, or of a file that is none of SQLite's.
+    /// A sync through the C library: of a folder, or of a file, which may be one of SQLite's.
     pub(crate) fn synced_outside(&self, name: &Path) -> bool {
-        match self.root.join(name).is_dir() {
-            true => self.sync_folder(name).is_ok(),
-            false => !self.is_stopped(),
+        if self.root.join(name).is_dir() {
+            return self.sync_folder(name).is_ok();
+        }
+        let number = self.state().names.now.get(name).copied();
+        match number {
+            Some(number) => self.sync((name, number)).is_ok(),
+            None => !self.is_stopped(),
         }
     }
 

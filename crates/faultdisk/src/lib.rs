@@ -6,7 +6,7 @@
 //!
 //! What it sees, and the rules that follow:
 //! - Every file that SQLite opens below the folder, through a file layer of its own over the platform's.
-//! - `fsync` of a folder and `unlink` of a file by anybody in the process: on Linux these two functions of the C library
+//! - `fsync` of a folder or file and `unlink` of a file by anybody in the process: on Linux these two functions of the C library
 //!   are replaced by ours. A folder's sync makes durable the names that are in it at that moment, and the absence of those
 //!   that are not.
 //! - Not the content of files that SQLite never opened: it is taken as it is found. Their names count like all others.

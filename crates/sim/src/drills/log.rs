@@ -11,6 +11,8 @@ mod sample;
 mod state;
 mod trouble;
 
+pub(in crate::drills) use sample::{group, settings};
+
 use crate::drill::Drill;
 
 /// The drills of this part.

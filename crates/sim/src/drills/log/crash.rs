@@ -26,6 +26,7 @@ pub(super) struct Bench {
     pub(super) model: Model,
     seed: u64,
     rotate_bytes: u64,
+    opened: u64,
     _folder: tempfile::TempDir,
 }
 
@@ -33,7 +34,7 @@ impl Bench {
     pub(super) fn new(seed: u64, rotate_bytes: u64) -> Bench {
         let folder = tempfile::tempdir().expect("a folder for a drill");
         let disk = Disk::attach(folder.path(), seed);
-        Bench { disk, model: Model::default(), seed, rotate_bytes, _folder: folder }
+        Bench { disk, model: Model::default(), seed, rotate_bytes, opened: 0, _folder: folder }
     }
 
     pub(super) fn dir(&self) -> std::path::PathBuf {
@@ -42,7 +43,10 @@ impl Bench {
 
     /// Opens the log, and compares what it holds with what it promised.
     pub(super) fn open(&mut self) -> Result<EventLog, End> {
-        let log = match EventLog::open(&self.dir(), settings(self.seed, self.rotate_bytes)) {
+        self.opened += 1;
+        // Every opening would mint another id, if it found no log.
+        let settings = settings(self.seed ^ (self.opened << 8), self.rotate_bytes);
+        let log = match EventLog::open(&self.dir(), settings) {
             Ok(log) => log,
             Err(_) if self.disk.is_stopped() => return Err(End::Trouble),
             Err(e) => {

@@ -10,7 +10,7 @@ use eventlog::Settings;
 use std::sync::Arc;
 
 /// A log's settings for a seed; files are small.
-pub(super) fn settings(seed: u64, rotate_bytes: u64) -> Settings {
+pub(in crate::drills) fn settings(seed: u64, rotate_bytes: u64) -> Settings {
     let clock = Arc::new(ManualClock::at(1_700_000_000_000_000));
     let mut settings = Settings::new(clock, Arc::new(move || seed | 1));
     settings.rotate_bytes = rotate_bytes;
@@ -31,7 +31,7 @@ fn schema(wide: bool) -> Arc<TableSchema> {
 }
 
 /// A group with this number as its position.
-pub(super) fn group(number: u64, chance: &mut Random) -> GroupBody {
+pub(in crate::drills) fn group(number: u64, chance: &mut Random) -> GroupBody {
     let kind = match chance.below(10) {
         0 => GroupKind::Repair,
         1 => GroupKind::Snapshot(SnapshotChunk {

@@ -38,12 +38,14 @@ fn fails_once(bench: &mut Bench, call: Call, chance: &mut Random) -> Result<(), 
             bench.fall(Power::Lost, chance);
         }
     }
+    // Nothing is planned any more.
+    bench.fall(Power::Lost, chance);
     finish(bench, chance)
 }
 
 /// Works until the planned failure is met, or for a while; `Trouble` asks for the log to be opened again.
 fn until_failure(bench: &mut Bench, call: Call, chance: &mut Random) -> Result<(), End> {
-    let met = bench.disk.failures();
+    let mut met = bench.disk.failures();
     let log = match bench.open() {
         Ok(log) => log,
         Err(_) if bench.disk.failures() > met => return Err(End::Trouble),
@@ -57,6 +59,7 @@ fn until_failure(bench: &mut Bench, call: Call, chance: &mut Random) -> Result<(
         }
         if log.rest().is_ok() && outcome.is_ok() {
             require_harmless(bench, call)?;
+            met = bench.disk.failures();
             continue;
         }
         // A read that failed may have failed the call alone. After a failed write nothing may succeed any more.
