@@ -52,7 +52,7 @@ const _: fn() = || {
     struct Cloned;
     impl<T: ?Sized> OneWay<()> for T {}
     impl<T: ?Sized + serde::Serialize> OneWay<Serialised> for T {}
-    impl<T: ?Sized + Clone> OneWay<Cloned> for T {}
+    impl<T: Clone> OneWay<Cloned> for T {}
     let _ = <Secret as OneWay<_>>::item;
 };
 

@@ -62,8 +62,9 @@ impl Sql {
     }
 
     /// Sets the time that one relational statement may compute; waiting for inputs and for whoever takes the result is
-    /// not counted. It is looked at between steps, and a step is not cut short: a join without an equality compares
-    /// a hundred batches of one side with all of the other in one. Planning is bounded by the statement's length.
+    /// not counted. It is looked at between steps, and a step is not cut short: a join whose
+    /// condition is no equality and hardly ever holds compares many rows before it hands one over. Planning is bounded
+    /// by the statement's length.
     #[must_use]
     pub fn computing_at_most(mut self, time: Duration) -> Self {
         self.computing = time;

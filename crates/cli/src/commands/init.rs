@@ -6,7 +6,7 @@ use crate::exit::{DONE, Failure};
 use crate::output::Output;
 use crate::time::counted;
 use connect::redact::{only_references, password_in_url, redacted};
-use connect::{Error, ProcessSecrets, Result as EdgeResult, SiteSettings};
+use connect::{Error, ProcessSecrets, Result as EdgeResult, Secrets, SiteSettings};
 use flow::init::InitFrom;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,9 +86,10 @@ fn write(path: &Path, text: &str) -> EdgeResult<()> {
 
 /// The tables of a database, as they are.
 fn measure(root: &Path, url: &str) -> EdgeResult<InitFrom> {
+    let secrets: Arc<dyn Secrets> = Arc::new(ProcessSecrets);
     let settings = SiteSettings {
         site: "source".into(),
-        url: flow::template(url, root, Arc::new(ProcessSecrets))?,
+        url: flow::template(url, root, &secrets)?,
         root: root.to_path_buf(),
         options: BTreeMap::new(),
         masks: Default::default(),

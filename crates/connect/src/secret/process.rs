@@ -164,7 +164,8 @@ fn run(reference: &Reference, line: &str) -> Result<Secret> {
     text
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};

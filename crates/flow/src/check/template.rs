@@ -69,8 +69,8 @@ pub fn fill(
 ///
 /// # Errors
 /// `Invalid` when a reference cannot be read, or as [`Secrets::find`].
-pub fn template(text: &str, root: &Path, secrets: Arc<dyn Secrets>) -> connect::Result<Setting> {
-    fill(text, &BTreeMap::new(), root, &secrets, &Found::default()).map_err(|error| match error {
+pub fn template(text: &str, root: &Path, secrets: &Arc<dyn Secrets>) -> connect::Result<Setting> {
+    fill(text, &BTreeMap::new(), root, secrets, &Found::default()).map_err(|error| match error {
         TemplateError::NoSecret(_, error) => *error,
         TemplateError::UnknownColumn(..) | TemplateError::Malformed(_) => {
             Error::invalid("the braces of the url cannot be read")
