@@ -89,9 +89,13 @@ impl State {
     pub fn open(path: &Path) -> Result<State> {
         let db = Connection::open(path).map_err(failed("state.db cannot be opened"))?;
         db.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed("state.db"))?;
-        db.pragma_update(None, "journal_mode", "wal").map_err(failed("state.db"))?;
-        let synchronous = if is_planted(Defect::StateUnsynced) { "off" } else { "full" };
+        db.execute_batch("pragma journal_mode = wal").map_err(failed("state.db"))?;
+        // As full; and where the switch to WAL has failed, which SQLite does not call an error, the removal of the
+        // rollback journal is durable too.
+        let synchronous = if is_planted(Defect::StateUnsynced) { "off" } else { "extra" };
         db.pragma_update(None, "synchronous", synchronous).map_err(failed("state.db"))?;
+        // After a sync that failed, the system's memory shows what the disk has lost: it is written once more, elsewhere.
+        db.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).map_err(failed("state.db"))?;
         let found: i64 = db
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(failed("state.db cannot be read"))?;

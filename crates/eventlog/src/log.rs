@@ -4,7 +4,7 @@
 //! lock that queues the frame, so that offsets are dense whatever fails.
 
 use crate::catalog::{self, Catalog, Entry, Leftovers, Loaded};
-use crate::checkpoint::Checkpointer;
+use crate::checkpoint::{Checkpointer, is_harmless};
 use crate::failure::{disk_full, unreadable};
 use crate::frame::Encoded;
 use crate::hot::HotFile;
@@ -76,6 +76,7 @@ impl EventLog {
             }
             None => create(dir, &settings)?,
         };
+        settle(&file)?;
         // Also where the files were there: who made them may have died before this.
         let synced = rotate::sync_files(dir).and_then(|()| rotate::sync(dir));
         synced.and_then(|()| rotate::sync_above(dir)).map_err(|e| {
@@ -228,6 +229,16 @@ fn lock(dir: &Path) -> Result<File> {
             Err(Error::unavailable("another engine writes this log").at(dir.display()))
         }
         Err(fs::TryLockError::Error(e)) => Err(failed(e)),
+    }
+}
+
+/// Writes what is read back to another place, the file itself, and begins the WAL anew. After a sync that failed, the
+/// system's memory shows frames that the disk has lost, and no second sync writes them; frames behind them would be
+/// lost with them. Without space for it, or beside a reader, a sync must do.
+fn settle(file: &HotFile) -> Result<()> {
+    match file.checkpoint_all() {
+        Err(e) if !is_harmless(&e) => Err(failed_to_open(&e)),
+        _ => Ok(()),
     }
 }
 

@@ -126,8 +126,12 @@ pub(crate) fn sync_above(dir: &Path) -> std::io::Result<()> {
 /// Makes durable what an engine that was killed has written and not synced: it is read back as committed, and would be
 /// told of as durable.
 pub(crate) fn sync_files(dir: &Path) -> std::io::Result<()> {
+    let mut paths = Vec::new();
     for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
+        paths.push(entry?.path());
+    }
+    paths.sort_unstable();
+    for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with("hot-") && !name.ends_with("-shm") {
             File::open(&path)?.sync_all()?;

@@ -48,7 +48,7 @@ pub(crate) struct Plan {
 }
 
 /// Steps kept for a violation's trace.
-const TRACE: usize = 2000;
+const TRACE: usize = 80;
 
 impl Plan {
     pub(crate) fn steps(&self) -> u64 {

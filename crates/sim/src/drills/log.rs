@@ -11,6 +11,7 @@ mod sample;
 mod state;
 mod trouble;
 
+pub use crash::STEPS;
 pub(in crate::drills) use sample::{group, settings};
 
 use crate::drill::Drill;

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub(super) const LONG: Duration = Duration::from_secs(60);
 
 /// Steps of the scenario of [`every_step`], and some more: its unit test says when these are too few.
-pub(super) const STEPS: u64 = 420;
+pub const STEPS: u64 = 600;
 
 const ROTATE: [u64; 3] = [6 << 10, 40 << 10, 1 << 20];
 

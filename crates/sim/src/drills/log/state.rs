@@ -155,6 +155,7 @@ fn letter(lane: LaneId, offset: u64, ordinal: u64, chance: &mut Random) -> NewLe
         row: vec![Value::Int(1), Value::Text(text)],
         op: Op::Insert,
         reason: "refused".into(),
+        columns: Vec::new(),
         moved_from: None,
     }
 }
