@@ -93,7 +93,8 @@ impl SourceText {
         let marked = &self.text[start..end.min(line_end)];
         let spot = Spot {
             line: self.text[..line_start].matches('\n').count() + 1,
-            column: self.text[line_start..start].chars().count() + 1,
+            // What lies in the line's end is shown behind its last character.
+            column: self.text[line_start..start.min(line_start + line.len())].chars().count() + 1,
             len: marked.trim_end_matches('\r').chars().count().max(1),
             text: match self.hidden.get() || self.continues_secret(line_start) {
                 true => HIDDEN_LINE.into(),

@@ -258,8 +258,7 @@ enum Quotes {
 /// the last line has an end, text behind a closing quote, records without end.
 struct Watch {
     content: Content,
-    /// Bytes read to look for a byte order mark, which the parser has not seen yet.
-    ahead: Option<Vec<u8>>,
+    started: bool,
     quotes: Quotes,
     line: u64,
     line_ended: bool,
@@ -275,7 +274,7 @@ impl Watch {
     fn new(content: Content) -> Self {
         Watch {
             content,
-            ahead: None,
+            started: false,
             quotes: Quotes::Begin,
             line: 1,
             line_ended: true,
@@ -319,34 +318,32 @@ impl Watch {
         Ok(())
     }
 
-    /// The first bytes, without a byte order mark.
-    fn beginning(&mut self) -> io::Result<Vec<u8>> {
-        let mut first = Vec::new();
-        (&mut self.content).take(MARK.len() as u64).read_to_end(&mut first)?;
-        if first == MARK {
-            first.clear();
+    /// Reads the first bytes: as many as a byte order mark has, or all there are.
+    fn beginning(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut n = 0;
+        while n < MARK.len().min(buffer.len()) {
+            match self.content.read(&mut buffer[n..MARK.len()])? {
+                0 => break,
+                more => n += more,
+            }
         }
-        Ok(first)
+        Ok(n)
     }
 }
 
 impl Read for Watch {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut ahead = match self.ahead.take() {
-            Some(ahead) => ahead,
-            None => self.beginning()?,
-        };
-        let n = if ahead.is_empty() {
-            self.content.read(buffer)?
-        } else {
-            let n = ahead.len().min(buffer.len());
-            buffer[..n].copy_from_slice(&ahead[..n]);
-            ahead.drain(..n);
-            n
-        };
-        self.ahead = Some(ahead);
+        let (mut n, mut mark) = (0, 0);
+        if !std::mem::replace(&mut self.started, true) {
+            n = self.beginning(buffer)?;
+            // The parser leaves it out, once; it must not be all that the parser sees.
+            mark = if buffer[..n] == *MARK { n } else { 0 };
+        }
+        if n == mark {
+            n += self.content.read(&mut buffer[n..])?;
+        }
         self.ended |= n == 0 && !buffer.is_empty();
-        self.look(&buffer[..n])?;
+        self.look(&buffer[mark..n])?;
         Ok(n)
     }
 }

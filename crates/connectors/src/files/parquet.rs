@@ -88,16 +88,23 @@ fn rows(
         }
         let promised = u64::try_from(group.num_rows()).unwrap_or(0);
         if rows - before != promised && !is_planted(Defect::EndIsComplete) {
-            return Err(fewer(number, rows - before, promised).into());
+            let what = format!("row group {} is not complete", number + 1);
+            let found = format!("{} rows, the footer says {promised}", rows - before);
+            return Err(not_complete(what, found).into());
         }
+    }
+    let promised = u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
+    if rows != promised {
+        let found = format!("{rows} rows, its footer says {promised}");
+        return Err(not_complete("the file is not complete", found).into());
     }
     Ok(rows)
 }
 
-/// The error of a row group that has other rows than the footer says.
-fn fewer(group: usize, rows: u64, promised: u64) -> Error {
-    Error::refused(format!("row group {} is not complete", group + 1))
-        .found(format!("{rows} rows, the footer says {promised}"))
+/// The error of a file or row group that has other rows than the footer says.
+fn not_complete(what: impl Into<String>, found: String) -> Error {
+    Error::refused(what)
+        .found(found)
         .effect("nothing of the file is published")
         .fix("deliver the file again, complete")
 }

@@ -110,6 +110,27 @@ fn a_file_that_is_cut_off_is_refused() {
     refused(b"a,b,c\n1,2", &none, &["cut off", "line 2 has 2 fields, the header 3"]);
 }
 
+/// The parser leaves out a mark by itself; when two were left out, quotes behind them were not seen.
+#[test]
+fn one_byte_order_mark_is_left_out_and_no_second() {
+    let none = FileOptions::default();
+    let folder = TempDir::new().unwrap();
+    let names = |text: &str| {
+        fs::write(folder.path().join("day.csv"), text).unwrap();
+        let schema = site(&folder).describe(&entry("day.csv"), &none).unwrap();
+        schema.columns().iter().map(|c| c.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("\u{feff}a,b\n1,2\n"), ["a", "b"]);
+    assert_eq!(names("\u{feff}\"a\",b\n1,2\n"), ["a", "b"]);
+    assert_eq!(names("\u{feff}\u{feff}a,b\n1,2\n"), ["\u{feff}a", "b"]);
+    refused("\u{feff}\"a\",b\n1,\"2".as_bytes(), &none, &["cut off", "quotes"]);
+    assert_eq!(csv("\u{feff}\u{feff}\na\n").unwrap(), [text(&["a"])]);
+    for empty in ["", "\u{feff}"] {
+        let error = csv(empty).unwrap_err();
+        assert!(error.to_string().contains("no header"), "{error}");
+    }
+}
+
 #[test]
 fn a_record_of_another_width_is_refused_with_its_line() {
     let none = FileOptions::default();

@@ -148,3 +148,14 @@ fn a_thousand_damaged_files_are_read_or_refused() {
     }
     assert!(usable > 50 && refused > 300 && problems > 500, "{usable} {refused} {problems}");
 }
+
+/// What lies in a line end of `\r\n` was once marked one character behind its line.
+#[test]
+fn a_mark_in_a_line_end_stands_behind_the_last_character() {
+    let dir = folder(&[]);
+    let broken = INVENTORY.replace("select store_id", "select sto\r\nre_id");
+    std::fs::write(dir.path().join("flows/inventory.toml"), broken).unwrap();
+    let reading = read_at(dir.path());
+    assert!(!reading.problems.is_empty());
+    reading.problems.iter().for_each(|problem| check_positions(dir.path(), problem));
+}

@@ -61,11 +61,13 @@ pub fn any_parquet(bytes: &[u8]) -> Result<(), Violation> {
 
 fn csv_in(folder: &mut Folder, bytes: &[u8]) -> Result<(), Violation> {
     folder.put("day.csv", bytes);
-    let read = folder.pin("day.csv").and_then(|pinned| folder.read(&pinned, &mut || {}));
-    let expected = delimited::parse(bytes).map(|(_, rows)| rows);
+    let pinned = folder.pin("day.csv");
+    let read = pinned
+        .and_then(|pinned| folder.read(&pinned, &mut || {}).map(|rows| (pinned.names(), rows)));
+    let expected = delimited::parse(bytes);
     let shown = || format!("{:?}", String::from_utf8_lossy(bytes));
     match (read, expected) {
-        (Ok(rows), Some(expected)) if rows == expected => Ok(()),
+        (Ok(read), Some(expected)) if read == expected => Ok(()),
         (Err(error), None) => is_clear(&error, "day.csv"),
         (Ok(_), Some(_)) => Err(Violation::new(COMPLETE, format!("read otherwise: {}", shown()))),
         (Ok(_), None) => {

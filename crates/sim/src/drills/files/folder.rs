@@ -26,6 +26,13 @@ pub(super) struct Pinned {
     schema: TableSchema,
 }
 
+impl Pinned {
+    /// Names of its columns.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.schema.columns().iter().map(|column| column.name.clone()).collect()
+    }
+}
+
 impl Folder {
     /// An empty folder.
     pub(super) fn new() -> Folder {

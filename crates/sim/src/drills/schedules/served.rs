@@ -22,8 +22,9 @@ pub(super) fn run(seed: u64) -> Result<(), Violation> {
     let mut chance = Random::new(seed);
     let (zone, year) = *chance.pick(SERVED);
     let zone: Tz = zone.parse().expect("a zone of the list");
-    // A few days before a change of the clock, or anywhere.
-    let start = change_of(zone, year, &mut chance) - whole(&mut chance, 20) * 24 * HOUR_US;
+    // Some days before a change of the clock: a walk that began in a repeated hour would not know that it is one.
+    let days = 1 + whole(&mut chance, 20);
+    let start = change_of(zone, year, &mut chance) - days * 24 * HOUR_US;
     let walk = Walk::over(zone, start, start + DAYS * 24 * HOUR_US);
     let mut engine = Engine::new(walk, zone, *chance.pick(POLICIES), chance);
     while engine.now < engine.walk.upto {
