@@ -132,7 +132,12 @@ fn open(root: &Path, path: &Path, problems: &mut Vec<Problem>) -> Option<SourceT
 /// Reads `sites.toml` and its lists; `None` when names in it cannot be relied on.
 fn read_sites(root: &Path, context: &Context<'_>, problems: &mut Vec<Problem>) -> Option<Sites> {
     let source = open(root, Path::new("sites.toml"), problems)?;
-    let world = World { root, schemes: context.schemes, secrets: &context.secrets, found: Default::default() };
+    let world = World {
+        root,
+        schemes: context.schemes,
+        secrets: &context.secrets,
+        found: Default::default(),
+    };
     let specs = spec::sites::read(&source, context.options);
     let mut sites = specs.map(|specs| check_sites::resolve(&source, &specs, &world));
     // An entry that was left out would make every flow that names it wrong too.
