@@ -346,8 +346,9 @@ impl Applier {
             let path = lane.path_to(&letter.change.table).ok_or_else(|| {
                 Error::unavailable(format!("{} is not planned yet", letter.change.table))
             })?;
-            for work in crate::letters::writes(letter, path)? {
-                txn.write(path.target(), &work)?;
+            let (table, works) = crate::letters::writes(letter, path)?;
+            for work in &works {
+                txn.write(&table, work)?;
             }
             progress = vec![lane.progress.clone()];
         }

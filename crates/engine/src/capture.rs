@@ -162,7 +162,11 @@ impl LaneCapture {
     /// Of the source or of the log. Open the capture again afterwards.
     pub fn step(&mut self) -> Result<Step> {
         while let Some(order) = self.orders.take(&self.lane.site) {
-            self.take_order(order)?;
+            if let Err(error) = self.take_order(order.clone()) {
+                // Whoever ordered it has begun behind it and will not order it again.
+                self.orders.place(&self.lane.site, order);
+                return Err(error);
+            }
         }
         self.acknowledge(Duration::ZERO)?;
         if self.waiting.len() >= WAITING_MOST && !is_planted(Defect::UnboundedWaiting) {

@@ -146,7 +146,9 @@ impl Effects {
 
     fn moved(&self, old: &Image, new: At) -> Option<At> {
         match old {
-            Image::Kept(at) if self.key(*at) != self.key(new) && !is_planted(Defect::KeepOldKey) => {
+            Image::Kept(at)
+                if self.key(*at) != self.key(new) && !is_planted(Defect::KeepOldKey) =>
+            {
                 Some(*at)
             }
             _ => None,
@@ -240,6 +242,11 @@ impl Effects {
             let (row, from) = match &item.effect {
                 Effect::Write { row, moved_from } => (*row, *moved_from),
                 Effect::Remove { row } => (*row, None),
+                Effect::Clear => {
+                    // What waited is gone at the source.
+                    parked.clear();
+                    continue;
+                }
                 Effect::Refused(Refused { key: Some(key), moved_from, .. }) => {
                     parked.insert(self.canonical_key(path, *key));
                     parked.extend(moved_from.map(|at| self.canonical_key(path, at)));

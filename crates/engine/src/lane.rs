@@ -81,6 +81,14 @@ impl Lane {
         if known {
             lane.read_again(assembly, orders, flow)?;
         } else {
+            if found.is_some() {
+                // Every row is read again; what was set aside of it before is not to come after that.
+                assembly.state.settle_superseded(
+                    identity.id,
+                    id,
+                    assembly.environment.clock.now(),
+                )?;
+            }
             lane.start = lane.first_offset(assembly, orders, flow, found.is_some())?;
         }
         lane.resume(assembly, identity, found)?;

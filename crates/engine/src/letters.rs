@@ -5,11 +5,13 @@
 
 use crate::apply::Applier;
 use crate::engine::Engine;
-use crate::state::{Letter, LetterStatus};
-use change::{Op, Value};
-use connect::{Error, Kind, Result, RowWork};
+use crate::path::TablePath;
+use crate::state::{Letter, LetterStatus, NewLetter};
+use change::{Op, TableSchema, Value};
+use connect::{Error, Kind, Result, RowWork, TargetTable};
 use flow::Flow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What a replay of letters came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,26 +79,48 @@ fn chains(waiting: &[Letter]) -> Vec<Vec<&Letter>> {
     chains.into_iter().map(|(_, letters)| letters).collect()
 }
 
-/// The writes of one letter.
-pub(crate) fn writes(letter: &Letter, path: &crate::path::TablePath) -> Result<Vec<RowWork>> {
-    let schema = &path.target().schema;
-    let row: &[Value] = &letter.change.row;
-    if row.len() != schema.columns().len() {
-        return Err(Error::refused("the letter holds no row that fits the table")
-            .fix("correct the transform or the source row, then seamount dlq discard"));
-    }
+/// The writes of one letter, and the table as far as the letter knows its columns: those that came later keep what
+/// they hold.
+pub(crate) fn writes(letter: &Letter, path: &TablePath) -> Result<(TargetTable, Vec<RowWork>)> {
+    let (table, change) = (known_columns(letter, path)?, &letter.change);
+    let schema = &table.schema;
     let unfit = |e| Error::refused("the letter's row does not fit the table").caused_by(e);
     let gone = |row: &[Value]| {
         let key = schema.key().iter().map(|&k| row[k].clone()).collect();
         change::value::batch(&schema.key_schema(), &[key]).map(RowWork::Delete).map_err(unfit)
     };
     let mut works = Vec::new();
-    if let Some(moved) = &letter.change.moved_from {
+    if let Some(moved) = &change.moved_from {
         works.push(gone(&moved.row)?);
     }
-    works.push(match letter.change.op {
-        Op::Delete => gone(row)?,
-        _ => change::value::batch(schema, &[row.to_vec()]).map(RowWork::Upsert).map_err(unfit)?,
+    works.push(match change.op {
+        Op::Delete => gone(&change.row)?,
+        _ => {
+            let row = std::slice::from_ref(&change.row);
+            change::value::batch(schema, row).map(RowWork::Upsert).map_err(unfit)?
+        }
     });
-    Ok(works)
+    Ok((table, works))
+}
+
+/// The path's target table with the columns of a letter, in its order.
+fn known_columns(letter: &Letter, path: &TablePath) -> Result<TargetTable> {
+    let (target, NewLetter { columns, row, .. }) = (path.target(), &letter.change);
+    let now = &target.schema;
+    let unfit = || {
+        Error::refused("the letter holds no row that fits the table")
+            .fix("correct the transform or the source row, then seamount dlq discard")
+    };
+    let as_now = columns.is_empty() || columns.iter().eq(now.columns().iter().map(|c| &c.name));
+    if as_now && row.len() == now.columns().len() {
+        return Ok(target.clone());
+    }
+    let known = columns.iter().map(|name| now.index_of(name).map(|at| now.columns()[at].clone()));
+    let known: Vec<_> = known.collect::<Option<_>>().ok_or_else(unfit)?;
+    if known.is_empty() || row.len() != known.len() {
+        return Err(unfit());
+    }
+    let key: Vec<&str> = now.key_names().collect();
+    let schema = TableSchema::new(known, &key).map_err(|_| unfit())?;
+    Ok(TargetTable { schema: Arc::new(schema), ..target.clone() })
 }

@@ -78,16 +78,18 @@ pub(crate) fn apply(
     let path = lane
         .path_to(&order.table)
         .ok_or_else(|| Error::internal(format!("no path leads to {}", order.table)))?;
-    let mut untouchable = match is_planted(Defect::RepairBackwards) {
-        true => HashSet::new(),
-        false => touched_since(assembly, lane, path, order.known_at)?,
-    };
+    let mut untouchable = HashSet::new();
+    let mut emptied = false;
+    if !is_planted(Defect::RepairBackwards) {
+        (untouchable, emptied) = touched_since(assembly, lane, path, order.known_at)?;
+    }
     untouchable.extend(lane.parked.get(&order.table).into_iter().flatten().cloned());
     let schema = &path.target().schema;
     let rows = without(&order.rows, schema, &untouchable)?;
     let gone = without(&order.gone, &schema.key_schema(), &untouchable)?;
     let asked = order.rows.num_rows() + order.gone.num_rows();
-    let kept = rows.num_rows() + gone.num_rows();
+    // A table that was emptied since has no row that was true before.
+    let kept = if emptied { 0 } else { rows.num_rows() + gone.num_rows() };
     if kept > 0 {
         let mut progress = lane.progress.clone();
         progress.counters.repaired += kept as u64;
@@ -108,18 +110,18 @@ pub(crate) fn apply(
 }
 
 /// Canonical keys that the log touched behind `since`, up to its durable end: what the applier has passed, and
-/// what is still on the way.
+/// what is still on the way; and whether the table was emptied there.
 fn touched_since(
     assembly: &Assembly,
     lane: &Lane,
     path: &TablePath,
     since: Offset,
-) -> Result<HashSet<Vec<u8>>> {
-    let mut touched = HashSet::new();
+) -> Result<(HashSet<Vec<u8>>, bool)> {
+    let (mut touched, mut emptied) = (HashSet::new(), false);
     let mut after = since;
     loop {
         let groups = assembly.log.read(lane.id, after, Bounds::BATCH)?;
-        let Some(last) = groups.last() else { return Ok(touched) };
+        let Some(last) = groups.last() else { return Ok((touched, emptied)) };
         after = last.offset;
         for group in &groups {
             for batch in group.body.batches.iter().filter(|b| **b.table() == *path.source_table()) {
@@ -131,7 +133,11 @@ fn touched_since(
                         Effect::Write { row, moved_from } => [Some(*row), *moved_from],
                         Effect::Remove { row } => [Some(*row), None],
                         Effect::Refused(refused) => [refused.key, refused.moved_from],
-                        Effect::Filtered | Effect::Clear => [None, None],
+                        Effect::Clear => {
+                            emptied = true;
+                            [None, None]
+                        }
+                        Effect::Filtered => [None, None],
                     };
                     let keys = places.into_iter().flatten();
                     touched.extend(keys.map(|at| effects.canonical_key(path, at)));

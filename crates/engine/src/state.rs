@@ -95,7 +95,8 @@ impl State {
         let synchronous = if is_planted(Defect::StateUnsynced) { "off" } else { "extra" };
         db.pragma_update(None, "synchronous", synchronous).map_err(failed("state.db"))?;
         // After a sync that failed, the system's memory shows what the disk has lost: it is written once more, elsewhere.
-        db.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).map_err(failed("state.db"))?;
+        db.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))
+            .map_err(failed("state.db"))?;
         let found: i64 = db
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(failed("state.db cannot be read"))?;

@@ -11,7 +11,7 @@ use crate::path::TablePath;
 use crate::state::{FlowIdentity, MovedFrom, NewLetter};
 use arrow::array::RecordBatch;
 use change::planted::{Defect, is_planted};
-use change::{Group, GroupKind, LaneId, SnapshotChunk, Value};
+use change::{Group, GroupKind, LaneId, Offset, SnapshotChunk, Value};
 use connect::{Counters, Error, KeyRange, Kind, LaneProgress, Result, RowWork, TargetTransaction};
 use flow::Flow;
 use std::collections::{BTreeMap, HashSet};
@@ -46,6 +46,8 @@ pub(crate) struct Writer<'t> {
     manner: Manner,
     tallies: BTreeMap<LaneId, Tally>,
     letters: Vec<NewLetter>,
+    /// Where sources have emptied tables: letters that waited before these places are settled.
+    emptied: Vec<(LaneId, String, (Offset, u32))>,
 }
 
 impl<'t> Writer<'t> {
@@ -64,6 +66,7 @@ impl<'t> Writer<'t> {
             manner,
             tallies: BTreeMap::new(),
             letters: Vec::new(),
+            emptied: Vec::new(),
         }
     }
 
@@ -195,8 +198,10 @@ impl<'t> Writer<'t> {
             written?;
             *self.counters(lane) += net.counters;
             for item in &effects.items {
-                if let Effect::Refused(refused) = &item.effect {
-                    self.park(lane, path, effects, item, refused);
+                match &item.effect {
+                    Effect::Clear => self.note_emptied(lane, path, item),
+                    Effect::Refused(refused) => self.park(lane, path, effects, item, refused),
+                    _ => {}
                 }
             }
         }
@@ -238,6 +243,8 @@ impl<'t> Writer<'t> {
                 Effect::Clear => {
                     self.txn.clear(path.target())?;
                     self.counters(lane).applied += 1;
+                    refused_now.retain(|(table, _)| *table != path.target().name);
+                    self.note_emptied(lane, path, item);
                     continue;
                 }
                 Effect::Write { row, moved_from } => (*row, *moved_from),
@@ -282,13 +289,13 @@ impl<'t> Writer<'t> {
             Effect::Remove { .. } => RowWork::Delete(keys_only(path, &one(row))?),
             _ => RowWork::Upsert(one(row)),
         });
-        for (n, work) in works.iter().enumerate() {
+        let mut removed = 0;
+        for work in &works {
             match self.txn.write(path.target(), work) {
-                Ok(_) => {}
+                Ok(rows) => removed = rows,
                 Err(e) if e.kind == Kind::Refused && self.manner == Manner::InOrderParking => {
-                    // The old key's row is already gone; put it back, since the change is set aside whole.
-                    if let (1, Some(from)) = (n, from) {
-                        self.txn.write(path.target(), &RowWork::Upsert(one(from)))?;
+                    if let (1.., Some(from)) = (removed, from) {
+                        self.put_back(path, one(from))?;
                     }
                     return Ok(Some(e.to_string()));
                 }
@@ -296,6 +303,22 @@ impl<'t> Writer<'t> {
             }
         }
         Ok(None)
+    }
+
+    /// Writes the row under an old key again, since the change that moved it is set aside whole. A target that does
+    /// not take it any more is left without it: both keys wait behind the letter, which brings the row.
+    fn put_back(&mut self, path: &TablePath, row: RecordBatch) -> Result<()> {
+        match self.txn.write(path.target(), &RowWork::Upsert(row)) {
+            Err(e) if e.kind == Kind::Refused => Ok(()),
+            done => done.map(drop),
+        }
+    }
+
+    fn note_emptied(&mut self, lane: &Lane, path: &TablePath, item: &Item) {
+        let table = path.target().name.clone();
+        let tally = self.tallies.get_mut(&lane.id).expect("the lane was advanced");
+        tally.parked.remove(&table);
+        self.emptied.push((lane.id, table, (item.offset, item.ordinal)));
     }
 
     fn park(
@@ -315,6 +338,7 @@ impl<'t> Writer<'t> {
             table: path.target().name.clone(),
             key: refused.key.map(|at| effects.canonical_key(path, at)).unwrap_or_default(),
             row: refused.row.map(cells).unwrap_or_default(),
+            columns: schema.columns().iter().map(|column| column.name.clone()).collect(),
             moved_from: refused
                 .moved_from
                 .map(|at| MovedFrom { key: effects.canonical_key(path, at), row: cells(at) }),
@@ -332,7 +356,8 @@ impl<'t> Writer<'t> {
 
     /// Letters first, then the target: rows, progress and counters in one transaction.
     pub(crate) fn commit(self, lanes: &mut [Lane]) -> Result<()> {
-        let Writer { assembly, flow, identity, txn, tallies, letters, .. } = self;
+        let Writer { assembly, flow, identity, txn, tallies, letters, emptied, .. } = self;
+        let now = assembly.environment.clock.now();
         for tally in tallies.values() {
             assert!(
                 tally.progress.counters.conserved(),
@@ -345,8 +370,11 @@ impl<'t> Writer<'t> {
                 return Err(Error::refused(letters[0].reason.clone()));
             }
             if !is_planted(Defect::ParkAfterCommit) {
-                assembly.state.park(identity.id, &letters, assembly.environment.clock.now())?;
+                assembly.state.park(identity.id, &letters, now)?;
             }
+        }
+        for (lane, table, place) in emptied {
+            assembly.state.settle_emptied(identity.id, lane, &table, place, now)?;
         }
         let progress: Vec<LaneProgress> = tallies.values().map(|t| t.progress.clone()).collect();
         if is_planted(Defect::CountTwice) {
@@ -356,7 +384,7 @@ impl<'t> Writer<'t> {
         }
         txn.commit(&progress)?;
         if is_planted(Defect::ParkAfterCommit) && !letters.is_empty() {
-            assembly.state.park(identity.id, &letters, assembly.environment.clock.now())?;
+            assembly.state.park(identity.id, &letters, now)?;
         }
         for lane in lanes {
             if let Some(tally) = tallies.get(&lane.id) {

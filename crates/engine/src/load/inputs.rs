@@ -7,10 +7,10 @@ use crate::assembly::Assembly;
 use arrow::array::RecordBatch;
 use change::TableSchema;
 use change::compatibility::{Compatibility, compare};
-use connect::{Error, Feed, FileOptions, Input, Result, Scan};
+use connect::{Cut, Error, Feed, FileOptions, Input, Result, Scan};
 use flow::{Flow, FlowTable, From, Site};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows that left the sites, over all feeds of a run.
 pub(crate) type RowCount = Arc<AtomicU64>;
@@ -21,6 +21,14 @@ pub(crate) struct SiteTable {
     pub(crate) site: Site,
     pub(crate) table: FlowTable,
     pub(crate) schema: Arc<TableSchema>,
+    cut: Arc<Mutex<SiteCut>>,
+}
+
+/// One cut for all tables of a site, so that a run shows them as they were at one moment. It is opened for the first
+/// of them and let go after the last.
+struct SiteCut {
+    cut: Option<Box<dyn Cut>>,
+    tables_left: usize,
 }
 
 fn options(flow: &Flow) -> FileOptions {
@@ -44,6 +52,8 @@ pub(crate) fn site_tables(
         let site = assembly.project.sites.get(name).cloned().ok_or_else(|| {
             Error::internal(format!("flow {} names unknown site {name}", flow.name))
         })?;
+        let cut = SiteCut { cut: None, tables_left: flow.tables.len() };
+        let cut = Arc::new(Mutex::new(cut));
         for table in &flow.tables {
             let Some(schema) = describe(assembly, flow, &site, table, interval)? else { continue };
             let first = all.iter().find(|t| t.table == *table);
@@ -61,6 +71,7 @@ pub(crate) fn site_tables(
                 site: site.clone(),
                 table: table.clone(),
                 schema: Arc::new(schema),
+                cut: cut.clone(),
             });
         }
     }
@@ -101,9 +112,18 @@ pub(crate) fn feed(
     };
     match flow.from {
         From::Tables => Box::new(move |sink| {
-            let mut site = connectors.of(&source.site.settings)?.readable(&source.site.settings)?;
+            let mut of_site = source.cut.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut cut = match of_site.cut.take() {
+                Some(cut) => cut,
+                None => {
+                    let settings = &source.site.settings;
+                    connectors.of(settings)?.readable(settings)?.cut()?
+                }
+            };
             let scan = Scan::all(&source.table.source, source.schema.as_ref().clone());
-            site.cut()?.read(&scan, &mut |rows| counted(rows, sink))?;
+            cut.read(&scan, &mut |rows| counted(rows, sink))?;
+            of_site.tables_left = of_site.tables_left.saturating_sub(1);
+            of_site.cut = (of_site.tables_left > 0).then_some(cut);
             Ok(())
         }),
         From::Files { .. } => {

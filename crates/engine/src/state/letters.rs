@@ -24,6 +24,8 @@ pub struct NewLetter {
     pub key: Vec<u8>,
     /// The row as it would have been written; empty when the transform refused it.
     pub row: Vec<Value>,
+    /// The names of its cells; empty in letters of versions that did not store them.
+    pub columns: Vec<String>,
     /// The row under the key it had before, where the change moves it: that key waits too, and goes at a replay.
     pub moved_from: Option<MovedFrom>,
     /// The kind of change.
@@ -48,27 +50,27 @@ impl NewLetter {
     }
 }
 
-/// A letter's rows as they are stored; a letter that moves no key is stored as its row alone.
+/// A letter's rows as they are stored: earlier versions stored a row alone.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum StoredRows {
     One(Vec<Value>),
-    Moved { row: Vec<Value>, moved_from: MovedFrom },
+    Named { columns: Vec<String>, row: Vec<Value>, moved_from: Option<MovedFrom> },
 }
 
 impl StoredRows {
     fn of(letter: &NewLetter) -> Self {
-        let row = letter.row.clone();
-        match letter.moved_from.clone() {
-            Some(moved_from) => StoredRows::Moved { row, moved_from },
-            None => StoredRows::One(row),
+        StoredRows::Named {
+            columns: letter.columns.clone(),
+            row: letter.row.clone(),
+            moved_from: letter.moved_from.clone(),
         }
     }
 
-    fn into_parts(self) -> (Vec<Value>, Option<MovedFrom>) {
+    fn into_parts(self) -> (Vec<String>, Vec<Value>, Option<MovedFrom>) {
         match self {
-            StoredRows::One(row) => (row, None),
-            StoredRows::Moved { row, moved_from } => (row, Some(moved_from)),
+            StoredRows::One(row) => (Vec::new(), row, None),
+            StoredRows::Named { columns, row, moved_from } => (columns, row, moved_from),
         }
     }
 }
@@ -122,7 +124,8 @@ const COLUMNS: &str = "id, lane, log_offset, ordinal, target_table, key, row, op
                        status, note";
 
 impl State {
-    /// Sets changes aside, durably. A change that was set aside before is not doubled.
+    /// Sets changes aside, durably. A change that was set aside before is not doubled; one whose letter was settled
+    /// waits again: the target has gone back behind it since.
     ///
     /// # Errors
     /// The file cannot be written: the target must not commit.
@@ -133,9 +136,13 @@ impl State {
             let row = serde_json::to_string(&StoredRows::of(letter))
                 .map_err(|e| Error::internal("a row cannot be stored").caused_by(e))?;
             txn.prepare_cached(
-                "insert or ignore into letter
+                "insert into letter
                  (flow, lane, log_offset, ordinal, target_table, key, row, op, reason, parked_at)
-                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 on conflict (flow, lane, log_offset, ordinal) do update
+                 set key = excluded.key, row = excluded.row, reason = excluded.reason,
+                     status = 'parked', note = null, settled_at = null
+                 where letter.status <> 'parked'",
             )
             .and_then(|mut insert| {
                 insert.execute(params![
@@ -170,6 +177,47 @@ impl State {
             )
             .map_err(failed("letters cannot be written"))?;
         Ok(dropped as u64)
+    }
+
+    /// Settles the letters that wait for a table of a lane before a place where the source emptied it: a replay would
+    /// bring rows that are gone.
+    ///
+    /// # Errors
+    /// The file cannot be written: the target must not commit.
+    pub fn settle_emptied(
+        &self,
+        flow: FlowId,
+        lane: LaneId,
+        table: &str,
+        (offset, ordinal): (Offset, u32),
+        at: i64,
+    ) -> Result<()> {
+        self.db()
+            .execute(
+                "update letter set status = 'discarded', settled_at = ?6,
+                     note = 'the source has emptied the table since'
+                 where flow = ?1 and lane = ?2 and target_table = ?3 and status = 'parked'
+                   and (log_offset < ?4 or (log_offset = ?4 and ordinal < ?5))",
+                params![flow.to_i64(), lane.to_i64(), table, offset.to_i64(), ordinal, at],
+            )
+            .map_err(failed("letters cannot be written"))?;
+        Ok(())
+    }
+
+    /// Settles all letters of a flow's lane: a new snapshot reads every row again.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn settle_superseded(&self, flow: FlowId, lane: LaneId, at: i64) -> Result<()> {
+        self.db()
+            .execute(
+                "update letter set status = 'discarded', settled_at = ?3,
+                     note = 'a new snapshot has read every row again'
+                 where flow = ?1 and lane = ?2 and status = 'parked'",
+                params![flow.to_i64(), lane.to_i64(), at],
+            )
+            .map_err(failed("letters cannot be written"))?;
+        Ok(())
     }
 
     /// Letters of a flow, oldest first; only those that wait, unless `settled` asks for all.
@@ -238,7 +286,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Letter> {
     let rows: StoredRows = serde_json::from_str(&text).map_err(|e| {
         rusqlite::Error::FromSqlConversionFailure(6, rusqlite::types::Type::Text, e.into())
     })?;
-    let (cells, moved_from) = rows.into_parts();
+    let (columns, cells, moved_from) = rows.into_parts();
     Ok(Letter {
         id: row.get(0)?,
         change: NewLetter {
@@ -248,6 +296,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Letter> {
             table: row.get(4)?,
             key: row.get(5)?,
             row: cells,
+            columns,
             moved_from,
             op: Op::from_byte(row.get(7)?).unwrap_or(Op::Update),
             reason: row.get(8)?,

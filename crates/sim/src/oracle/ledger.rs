@@ -30,6 +30,8 @@ pub struct SiteLedger {
     pub now: Books,
     /// The tables behind each number, oldest first; of one number the last counts.
     history: Vec<(u64, Books)>,
+    /// States of a history that the site was set back from.
+    abandoned: Vec<(u64, Books)>,
 }
 
 impl SiteLedger {
@@ -53,12 +55,14 @@ impl SiteLedger {
     /// Every state of one row behind the numbers `from..=upto`, oldest first; `None` stands for no row.
     pub fn states(&self, table: &str, key: i64, from: u64, upto: u64) -> Vec<Option<Row>> {
         let inside = self.history.iter().filter(|(end, _)| *end >= from && *end <= upto);
-        inside.map(|(_, books)| books[table].get(&key).cloned()).collect()
+        // A row that waits since before the site was set back stands as it did in that other history.
+        let all = inside.chain(&self.abandoned);
+        all.map(|(_, books)| books[table].get(&key).cloned()).collect()
     }
 
     /// The site is set back to how it was behind a number.
     pub fn set_back(&mut self, length: usize) {
-        self.history.truncate(length);
+        self.abandoned.extend(self.history.split_off(length));
         self.now = self.history.last().map(|(_, books)| books.clone()).expect("a site begins");
     }
 

@@ -96,7 +96,11 @@ struct FaultyTransaction<'t> {
 
 impl TargetTransaction for FaultyTransaction<'_> {
     fn write(&mut self, table: &TargetTable, work: &RowWork) -> Result<u64> {
-        self.boot.sure(&HERE, "write", || self.inner.write(table, work))
+        let done = self.boot.sure(&HERE, "write", || self.inner.write(table, work));
+        if let (Err(e), false) = (&done, self.boot.is_zombie()) {
+            self.boot.machine().note(|| format!("  {} rows of {}: {e}", work.rows(), table.name));
+        }
+        done
     }
 
     fn retain(&mut self, table: &TargetTable, range: &KeyRange, keep: &RecordBatch) -> Result<u64> {
