@@ -78,11 +78,10 @@ impl Weight {
     /// Bytes of so many rows, at most.
     fn of_rows(&self, rows: u64) -> u64 {
         let (mut most, mut bytes, mut values, mut first) = (0, 0, 0, 0);
-        for &(page_values, page_bytes) in &self.pages {
+        for (n, &(page_values, page_bytes)) in self.pages.iter().enumerate() {
             (bytes, values) = (bytes + page_bytes, values + page_values);
             // Pages that end before the `rows` that end with this one's first value.
-            while first < self.pages.len() && values - self.pages[first].0 >= page_values + rows - 1
-            {
+            while first < n && values - self.pages[first].0 >= page_values + rows - 1 {
                 (bytes, values) = (bytes - self.pages[first].1, values - self.pages[first].0);
                 first += 1;
             }
@@ -277,6 +276,8 @@ mod tests {
         {
             assert_eq!(weight.of_rows(rows), bytes, "{rows}");
         }
+        let empty = Weight { pages: vec![(0, 9), (5, 50), (0, 9)], ..Weight::default() };
+        assert_eq!(empty.of_rows(1), 50, "a damaged head may say that a page has no values");
         let references = Weight { row: 1_000, ..Weight::default() };
         assert_eq!(references.of_rows(3), 3_000);
     }
