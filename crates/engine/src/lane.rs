@@ -5,6 +5,7 @@ use crate::mask;
 use crate::orders::{CaptureOrder, Orders};
 use crate::path::TablePath;
 use crate::state::{FlowIdentity, LetterStatus};
+use arrow::datatypes::SchemaRef;
 use change::compatibility::{Compatibility, compare};
 use change::planted::{Defect, is_planted};
 use change::{Group, GroupKind, LaneId, Offset, SourcePosition, TableSchema};
@@ -303,7 +304,11 @@ impl Lane {
         let schema = sighting.schema();
         let in_the_log = matches!(sighting, Sighting::Change { .. });
         let Some(newest) = accepted.last() else {
-            return remember(assembly, &name, &[schema.as_ref().clone()]);
+            // What the source looks like now is newer than changes that are still to be captured.
+            return match in_the_log {
+                true => remember(assembly, &name, &[schema.as_ref().clone()]),
+                false => Ok(()),
+            };
         };
         let older =
             matches!(sighting, Sighting::Change { offset, .. } if *offset <= self.opened_at);
@@ -347,6 +352,13 @@ impl Lane {
     /// The path that writes a target table, in the schema version planned last.
     pub(crate) fn path_to(&self, target_table: &str) -> Option<&TablePath> {
         self.paths.iter().rev().find(|p| p.target().name == target_table)
+    }
+
+    /// The path that writes rows of this shape into a target table.
+    pub(crate) fn path_of_shape(&self, target_table: &str, rows: &SchemaRef) -> Option<&TablePath> {
+        let fits =
+            |p: &&TablePath| p.target().name == target_table && p.target().schema.images() == rows;
+        self.paths.iter().rev().find(fits)
     }
 
     /// Whether every batch that the flow wants has a path, and every snapshot chunk too.

@@ -24,7 +24,9 @@ pub fn floors(engine: &Engine) -> Result<BTreeMap<LaneId, Offset>> {
                 let site = &assembly.project.sites[&flow.target].settings;
                 let mut target: Box<dyn Readable> =
                     assembly.connectors.of(site)?.readable(&site.as_target())?;
-                target.cut()?.progress(identity.id)?
+                let progress = target.cut()?.progress(identity.id)?;
+                // A generation that has not committed yet begins somewhere before the tail.
+                progress.filter(|progress| progress.generation == identity.generation)
             }
             Apply::Runs | Apply::Nothing => None,
         };

@@ -20,6 +20,9 @@ use std::time::Duration;
 /// Attempts on something that is unavailable before a one-shot run gives up on it.
 const ATTEMPTS: u32 = 6;
 
+/// How long a stepping that ends waits for the log's disk.
+const ENDING: Duration = Duration::from_secs(5);
+
 /// What a drain moved.
 #[derive(Debug, Default)]
 pub struct Drained {
@@ -150,7 +153,9 @@ impl Stepping {
                     goals.extend(cut.closing().cloned().map(|closing| (name, closing)));
                 }
                 Err(e) if e.kind == Kind::Unavailable => {
-                    self.captures.remove(&name);
+                    if let Some(mut ending) = self.captures.remove(&name) {
+                        let _ = ending.settle(ENDING);
+                    }
                     self.down.push((name, e));
                 }
                 Err(e) => return Err(e),
@@ -174,7 +179,9 @@ impl Stepping {
             }
         }
         for (site, error) in lost {
-            self.captures.remove(&site);
+            if let Some(mut ending) = self.captures.remove(&site) {
+                let _ = ending.settle(ENDING);
+            }
             self.down.push((site, error));
         }
         Ok(moved)
@@ -239,6 +246,17 @@ impl Stepping {
     /// The lane of a site, where it is captured.
     pub fn lane_of(&self, site: &str) -> Option<LaneId> {
         self.captures.get(site).map(LaneCapture::lane)
+    }
+}
+
+/// What was appended reaches the disk before somebody else opens the capture of the same site, who would read and
+/// append it a second time.
+impl Drop for Stepping {
+    fn drop(&mut self) {
+        for capture in self.captures.values_mut() {
+            // A disk that does not answer now, or a log that is lost: whoever comes next hears of it.
+            let _ = capture.settle(ENDING);
+        }
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Oracle {
     pub seen: BTreeMap<(FlowId, Generation, LaneId), Seen>,
     /// Target rows that a foreign hand has changed, and nobody has mended since: table, site, key.
     pub tampered: BTreeSet<(String, String, i64)>,
+    /// Offsets of lanes up to which everything is of a history that was given up.
+    pub void: BTreeMap<LaneId, u64>,
     /// Situations that were reached.
     pub situations: BTreeSet<&'static str>,
     /// The log as it is open now.
@@ -132,6 +134,8 @@ impl Oracle {
     /// A site's history is another now: what flows have seen of it counts no more.
     pub fn forget_coverage(&mut self, site: &str) {
         let Some(lane) = self.lanes.get(site).copied() else { return };
+        let newest = self.groups.get(&lane).and_then(|groups| groups.keys().next_back().copied());
+        self.void.insert(lane, newest.unwrap_or(0));
         for ((_, _, of), seen) in &mut self.seen {
             if *of == lane {
                 seen.covered.clear();

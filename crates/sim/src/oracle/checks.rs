@@ -82,13 +82,13 @@ impl Oracle {
             }
             Some(seen) => seen.offset,
             None => {
-                let mut left = counters.read;
+                let mut left = i128::from(counters.read);
                 let mut from = offset;
                 while left > 0 && from > 0 {
-                    left = left.saturating_sub(groups.get(&from).map_or(0, |g| g.changes));
+                    left -= i128::from(groups.get(&from).map_or(0, |g| g.changes));
                     from -= 1;
                 }
-                if left > 0 {
+                if left != 0 {
                     // It counted in a log that is not this one any more.
                     let seen = Seen { offset, read: counters.read, ..Seen::default() };
                     self.seen.insert(known, seen);
@@ -107,7 +107,8 @@ impl Oracle {
                 format!("{name}: {from}..{offset} held {changes} changes, {counted} were counted"),
             );
         }
-        for (_, group) in passed {
+        let void = self.void.get(&lane).copied().unwrap_or(0);
+        for (_, group) in passed.filter(|(offset, _)| **offset > void) {
             let Some((table, id, first, last)) = &group.chunk else { continue };
             if *first {
                 seen.chain.insert(table.clone(), *id);

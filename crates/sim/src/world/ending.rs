@@ -133,8 +133,12 @@ impl World {
                 return Ok(());
             }
         }
+        // Positions of a history that was given up stand in the log beside those of the new one: a proof that cannot
+        // tell a place says so.
+        let set_back = self.oracle().situations.contains("source_set_back");
         match verdict {
             Some(Verdict::Unproven(Reason::Empty)) => Ok(()),
+            Some(Verdict::Unproven(_)) if set_back => Ok(()),
             Some(verdict) => Err(Violation::new(
                 "E equal",
                 format!("{name}: the proof says {verdict} after it mended what it could"),

@@ -75,6 +75,9 @@ pub struct Machine {
     pub rates: Rates,
     /// Crashes that may still happen by chance.
     pub crashes_left: u32,
+    /// Transactions that may still be committed in the middle of calls: more of them than the engine can follow would
+    /// never let it rest.
+    pub business_left: u32,
     /// Whether lines are kept for people.
     pub recording: bool,
     /// Lines for people.
@@ -94,6 +97,7 @@ impl Machine {
             stop_at: None,
             rates: Rates::default(),
             crashes_left: 0,
+            business_left: 40,
             recording: false,
             trace: Vec::new(),
             random,
@@ -293,11 +297,13 @@ impl Boot {
 
     /// The world does not wait for the engine.
     fn business_goes_on(&self) {
-        let rate = self.machine().rates.business;
-        if rate == 0 || self.machine().off {
-            return;
-        }
-        let now = self.machine().chance(rate);
+        let now = {
+            let mut machine = self.machine();
+            let rate = machine.rates.business;
+            let now = machine.business_left > 0 && !machine.off && machine.chance(rate);
+            machine.business_left -= u32::from(now);
+            now
+        };
         if now {
             let done = locked(&self.business).transact(&mut self.oracle());
             self.machine().note(|| format!("meanwhile {done}"));

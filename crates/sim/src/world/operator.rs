@@ -129,10 +129,9 @@ impl World {
             return;
         }
         let mut row = self.random.pick(&rows).clone();
-        let site = match (row.get(3), self.plan.sites.len()) {
-            (Some(Value::Text(site)), 2..) => site.clone(),
-            _ => self.plan.sites[0].clone(),
-        };
+        let sites = &self.plan.sites;
+        let own = sites.iter().find(|site| row[3..].contains(&Value::Text((*site).clone())));
+        let site = own.unwrap_or(&sites[0]).clone();
         let Value::Int(mut key) = row[0] else { return };
         let done = match self.random.below(4) {
             0 => {
@@ -189,6 +188,8 @@ impl World {
             engine::reconcile(&engine, &flow, mending, &mut motion, &Unwatched).map(Some)
         };
         let done = run();
+        // A stepping that ends waits for the disk.
+        self.sync();
         self.note(|| format!("{name} is reconciled: {}", outcome_word(&done)));
         let Some(Some(outcome)) = self.judge(name, done)? else { return Ok(None) };
         let verdict = outcome.verdict();
@@ -215,6 +216,7 @@ impl World {
         waiting.is_some_and(|waiting| waiting.is_empty())
             && !tampered.iter().any(|(table, _, _)| tables.iter().any(|(_, t)| t == table))
             && !self.has(Feature::Parking)
+            && !self.oracle().situations.contains("source_set_back")
     }
 
     pub(super) fn resync_any(&mut self) -> Result<(), Violation> {
@@ -235,6 +237,7 @@ impl World {
         let flow = self.definitions.flow(name).clone();
         let engine = self.room.engine.clone();
         let done = engine::resync(&engine, &flow, &Unwatched);
+        self.sync();
         self.note(|| format!("{name} gets a new snapshot: {}", outcome_word(&done)));
         for site in &flow.sites {
             self.stopped.remove(site);
@@ -259,6 +262,16 @@ impl World {
 
     pub(super) fn set_mode(&mut self, mode: Mode) -> Result<(), Violation> {
         self.definitions.flow_mut("books").mode = mode;
+        if mode == Mode::Batch {
+            // Nobody may want a table then; its rows are read again later, and the log keeps nothing for the flow.
+            if self.has(Feature::Trim) {
+                self.justified.insert(Named::PositionLost);
+            }
+            let mut oracle = self.oracle();
+            for seen in oracle.seen.values_mut() {
+                seen.covered.clear();
+            }
+        }
         self.note(|| format!("books is {mode:?} from now on"));
         self.oracle().reached("mode_switched");
         self.restart(Restart::Clean, TakeOver::Never)
@@ -309,7 +322,9 @@ impl World {
 
     /// The engine is paused, and another one on a copy of its folder takes its place.
     pub(super) fn take_over(&mut self) -> Result<(), Violation> {
-        if self.zombie.is_some() || self.machine().off {
+        // An engine that holds nothing is none that anybody has to fear.
+        let held = self.room.engine.open_target(crate::world::faulty::CENTRAL).map(drop);
+        if self.zombie.is_some() || held.is_err() || self.machine().off {
             return Ok(());
         }
         let folder = self.copy_folder();

@@ -65,16 +65,15 @@ fn unique_swap(seed: u64) -> Result<(), Violation> {
         let row =
             |key: i64, note: &str| [Value::Int(key), Value::Int(1), Value::Text(note.to_string())];
         let key = |key: i64| [Value::Int(key)];
-        let committed = source
-            .commit(&[Edit::insert("account", row(50, "x")), Edit::insert("account", row(51, "y"))])
-            .and_then(|()| {
-                source.commit(&[
-                    Edit::update("account", key(50), row(50, "between")),
-                    Edit::update("account", key(51), row(51, "x")),
-                    Edit::update("account", key(50), row(50, "y")),
-                ])
-            });
-        committed.expect("a source keeps its own rules");
+        let both = [Edit::insert("account", row(50, "x")), Edit::insert("account", row(51, "y"))];
+        source.commit(&both).expect("the keys are new");
+        settle(world)?;
+        let swap = [
+            Edit::update("account", key(50), row(50, "between")),
+            Edit::update("account", key(51), row(51, "x")),
+            Edit::update("account", key(50), row(50, "y")),
+        ];
+        source.commit(&swap).expect("a source keeps its own rules");
         settle(world)?;
         let waiting = waiting_letters(world);
         if waiting > 0 {
