@@ -73,7 +73,7 @@ impl Applier {
         identity: &FlowIdentity,
         window: Window,
     ) -> Result<Self> {
-        let orders = Orders::default();
+        let orders = Orders::only_asked();
         let mut applier = Self::open_with(engine, flow, identity, &orders, window)?;
         if window.from.is_none() && !orders.is_empty() {
             return Err(Error::invalid(

@@ -4,11 +4,11 @@ use crate::assembly::Assembly;
 use crate::mask;
 use crate::orders::{CaptureOrder, Orders};
 use crate::path::TablePath;
-use crate::state::{FlowIdentity, LetterStatus};
+use crate::state::{FlowIdentity, LetterStatus, SnapshotState};
 use arrow::datatypes::SchemaRef;
 use change::compatibility::{Compatibility, compare};
 use change::planted::{Defect, is_planted};
-use change::{Group, GroupKind, LaneId, Offset, SourcePosition, TableSchema};
+use change::{Group, GroupKind, LaneId, Offset, SnapshotId, SourcePosition, TableSchema};
 use connect::{
     Bounds, Counters, Error, FlowProgress, Kind, LaneProgress, Result, State as Named, Tail, Target,
 };
@@ -51,6 +51,8 @@ pub struct Lane {
     start: Offset,
     opened_at: Offset,
     paths: Vec<TablePath>,
+    /// Tables whose shape is known from the source alone so far.
+    unheard: HashSet<String>,
     pub(crate) parked: Parked,
 }
 
@@ -74,6 +76,7 @@ impl Lane {
             start: Offset::START,
             opened_at: assembly.log.tail(id)?.durable,
             paths: Vec::new(),
+            unheard: HashSet::new(),
             parked: HashMap::new(),
         };
         let known = found
@@ -82,7 +85,8 @@ impl Lane {
         if known {
             lane.read_again(assembly, orders, flow)?;
         } else {
-            if found.is_some() {
+            let wrote_before = found.is_some_and(|p| p.generation != identity.generation);
+            if wrote_before {
                 // Every row is read again; what was set aside of it before is not to come after that.
                 assembly.state.settle_superseded(
                     identity.id,
@@ -90,7 +94,7 @@ impl Lane {
                     assembly.environment.clock.now(),
                 )?;
             }
-            lane.start = lane.first_offset(assembly, orders, flow, found.is_some())?;
+            lane.start = lane.first_offset(assembly, orders, flow, wrote_before)?;
         }
         lane.resume(assembly, identity, found)?;
         Ok(lane)
@@ -100,10 +104,22 @@ impl Lane {
     fn read_again(&self, assembly: &Assembly, orders: &Orders, flow: &Flow) -> Result<()> {
         for table in &flow.tables {
             if assembly.state.stream(self.id, &table.source)?.snapshot.is_none() {
-                let table = table.source.clone();
-                orders.place(&self.site.name, CaptureOrder::Snapshot { table });
+                self.order(assembly, orders, table)?;
             }
         }
+        Ok(())
+    }
+
+    /// Orders a snapshot, durably: an engine that ends before its capture has heard of it must not forget it, since the
+    /// flow may have progress by then.
+    fn order(&self, assembly: &Assembly, orders: &Orders, table: &FlowTable) -> Result<()> {
+        if orders.are_carried_out() {
+            let id = SnapshotId::mint(assembly.environment.random.bits());
+            let wanted = SnapshotState { id, begin: None, after: None, complete: false };
+            assembly.state.set_snapshot(self.id, &table.source, &wanted)?;
+        }
+        let table = table.source.clone();
+        orders.place(&self.site.name, CaptureOrder::Snapshot { table });
         Ok(())
     }
 
@@ -131,8 +147,7 @@ impl Lane {
                 // All of it is still to come.
                 (None, Some(snapshot))
                     if !snapshot.complete && snapshot.begin.is_some_and(|b| b > tail.durable) => {}
-                (None, _) => orders
-                    .place(&self.site.name, CaptureOrder::Snapshot { table: table.source.clone() }),
+                (None, _) => self.order(assembly, orders, table)?,
             }
         }
         Ok(start)
@@ -263,10 +278,19 @@ impl Lane {
     ) -> Result<()> {
         let Some(table) = flow.tables.iter().find(|t| t.source == table) else { return Ok(()) };
         let schema = sighting.schema();
-        if self.path(&table.source, schema).is_some() {
+        let planned = self.path(&table.source, schema).is_some();
+        // What the source looked like counts once a change was written under it.
+        let unheard = match sighting {
+            Sighting::Source(_) => !planned && self.unheard.insert(table.source.clone()),
+            Sighting::Change { .. } => self.unheard.remove(&table.source),
+        };
+        if planned && !unheard {
             return Ok(());
         }
         self.accept(assembly, flow, identity, table, sighting)?;
+        if planned {
+            return Ok(());
+        }
         let path = TablePath::plan(flow, table, &self.site, schema.clone(), &*assembly.planner)?;
         if !path.keeps_key_order() {
             return Err(Error::invalid(format!(

@@ -25,12 +25,25 @@ pub enum CaptureOrder {
 
 /// Orders by site, shared between threads.
 #[derive(Clone, Default)]
-pub struct Orders(Arc<Mutex<BTreeMap<String, VecDeque<CaptureOrder>>>>);
+pub struct Orders {
+    queues: Arc<Mutex<BTreeMap<String, VecDeque<CaptureOrder>>>>,
+    only_asked: bool,
+}
 
 impl Orders {
+    /// Orders that nobody carries out: they say what would be needed.
+    pub(crate) fn only_asked() -> Self {
+        Orders { only_asked: true, ..Orders::default() }
+    }
+
+    /// Whether these orders are carried out.
+    pub(crate) fn are_carried_out(&self) -> bool {
+        !self.only_asked
+    }
+
     /// Orders something of a site's capture; an order that waits already is not doubled.
     pub fn place(&self, site: &str, order: CaptureOrder) {
-        let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut orders = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = orders.entry(site.to_string()).or_default();
         if !queue.contains(&order) {
             queue.push_back(order);
@@ -39,18 +52,18 @@ impl Orders {
 
     /// Whether nothing is ordered.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().all(VecDeque::is_empty)
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).values().all(VecDeque::is_empty)
     }
 
     /// Whether an order waits for a site.
     pub(crate) fn waits(&self, site: &str) -> bool {
-        let orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let orders = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         orders.get(site).is_some_and(|queue| !queue.is_empty())
     }
 
     /// The next order for a site.
     pub(crate) fn take(&self, site: &str) -> Option<CaptureOrder> {
-        let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut orders = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         orders.get_mut(site)?.pop_front()
     }
 }

@@ -219,8 +219,14 @@ impl Stepping {
             .captures
             .get_mut(site)
             .ok_or_else(|| Error::unavailable(format!("{site} is not captured now")))?;
-        step_to_goal(capture, Some(position))?;
         let lane = capture.lane();
+        if let Err(e) = step_to_goal(capture, Some(position)) {
+            // A capture that failed is not stepped again: what it was reading is lost to it.
+            if let Some(mut ending) = self.captures.remove(site) {
+                let _ = ending.settle(ENDING);
+            }
+            return Err(e);
+        }
         Ok(self.engine.assembly.log.tail(lane)?.durable)
     }
 

@@ -105,9 +105,12 @@ impl ChangeReader for MemoryReader {
 
     fn request(&mut self, read: ReadRequest) -> Result<()> {
         let (ReadRequest::Snapshot { table, .. } | ReadRequest::Keys { table, .. }) = &read;
-        if !self.source.lock().captured.contains(table) {
+        let database = self.source.lock();
+        database.retention.verify(&self.position)?;
+        if !database.captured.contains(table) {
             return Err(Error::invalid(format!("table {table} is not captured")));
         }
+        drop(database);
         if !matches!(&read, ReadRequest::Keys { keys, .. } if keys.is_empty()) {
             self.requests.push_back(read);
         }

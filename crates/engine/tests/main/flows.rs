@@ -6,6 +6,8 @@ use connect::memory::{Edit, sample::shape};
 use connect::{Kind, State as Named};
 use engine::{Applier, LaneCapture, Step, Stepping, Unwatched};
 use flow::{Mode, NewColumns};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn item(id: i64, name: &str) -> Vec<Value> {
     vec![Value::Int(id), text(name)]
@@ -205,7 +207,10 @@ fn a_flow_that_opens_between_a_first_chunk_and_its_note_misses_nothing() {
 #[test]
 fn a_table_that_was_not_captured_for_a_while_is_read_again() {
     let shape = shape(&[("id", ColumnType::Int64), ("name", ColumnType::Text)], &["id"]);
-    let flows = vec![event_flow("items", &["shop"], &["item"]), event_flow("others", &["shop"], &["other"])];
+    let flows = vec![
+        event_flow("items", &["shop"], &["item"]),
+        event_flow("others", &["shop"], &["other"]),
+    ];
     let mut world = World::new(&["shop"], &[("item", &shape), ("other", &shape)], flows);
     let shop = world.sources["shop"].clone();
     shop.commit(&[Edit::insert("item", item(1, "a")), Edit::insert("item", item(2, "b"))]).unwrap();
@@ -218,4 +223,29 @@ fn a_table_that_was_not_captured_for_a_while_is_read_again() {
     world.flows.push(items);
     drain(&world, "items").unwrap();
     assert_eq!(world.target.rows("item").unwrap(), vec![item(2, "b"), item(3, "c")]);
+}
+
+/// The order was gone with the error, and its flow had begun behind the snapshot that never came.
+#[test]
+fn an_order_that_could_not_be_noted_is_carried_out_later() {
+    let world = world();
+    let rows: Vec<Edit> = (0..10).map(|id| Edit::insert("item", item(id, "old"))).collect();
+    world.sources["shop"].commit(&rows).unwrap();
+    let engine = world.engine();
+    let flow = engine.flow("items").unwrap().clone();
+    let identity = engine.identify(&flow).unwrap();
+    let mut applier = Applier::open(&engine, &flow, &identity).unwrap();
+    let (site, tables) = engine::captured_tables(&engine.assembly.project).remove(0);
+    let open = || LaneCapture::open(&engine.assembly, &engine.orders, &site, &tables).unwrap();
+    let mut capture = open();
+    let works = Arc::new(AtomicBool::new(false));
+    let disk = works.clone();
+    engine.assembly.state.on_commit(move || disk.load(Ordering::SeqCst)).unwrap();
+    capture.step().unwrap_err();
+    works.store(true, Ordering::SeqCst);
+    drop(capture);
+    let mut capture = open();
+    while capture.step().unwrap() != Step::Idle {}
+    while applier.step().unwrap() != Step::Idle {}
+    assert_eq!(world.target.rows("item").unwrap().len(), 10);
 }

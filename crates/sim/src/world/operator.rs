@@ -267,9 +267,8 @@ impl World {
             if self.has(Feature::Trim) {
                 self.justified.insert(Named::PositionLost);
             }
-            let mut oracle = self.oracle();
-            for seen in oracle.seen.values_mut() {
-                seen.covered.clear();
+            for site in self.plan.sites.clone() {
+                self.oracle().forget_coverage(&site);
             }
         }
         self.note(|| format!("books is {mode:?} from now on"));
