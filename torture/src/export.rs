@@ -28,7 +28,7 @@ impl Export {
     ///
     /// # Errors
     /// A file cannot be read, or is not one of ours.
-    pub(crate) fn as_it_lies(mut self) -> Result<Export> {
+    pub(crate) fn found_there(mut self) -> Result<Export> {
         for day in DAYS {
             let path = self.folder.join(format!("{day}.csv"));
             let Ok(text) = std::fs::read_to_string(&path) else { continue };

@@ -223,7 +223,7 @@ impl Cutter<'_> {
         let books = stores.into_iter().map(|Store { name, ledger, .. }| (name, ledger)).collect();
         arrive(world, &mut service, &books)?;
         service.terminate(GRACE)?;
-        let export = world.export().as_it_lies()?;
+        let export = world.export().found_there()?;
         if number % 4 == 1 {
             judge(world, seamount, &books, &export)?;
         } else {

@@ -265,9 +265,18 @@ impl Running {
     /// It does not end in time.
     pub(crate) fn end_by_force_within(mut self, within: Duration) -> Result<()> {
         if self.lives()? {
-            signal::send(self.pid, "TERM")?;
+            // It may end between two looks.
+            let _ = signal::send(self.pid, "TERM");
         }
-        self.wait(within).context("after SIGTERM")?;
+        self.has_ended_within(within).context("after SIGTERM")
+    }
+
+    /// Waits for the end of a process that ends by itself; how is not judged, but a crash.
+    ///
+    /// # Errors
+    /// It does not end, or crashed.
+    pub(crate) fn has_ended_within(mut self, within: Duration) -> Result<()> {
+        self.wait(within)?;
         self.must_have_ended_sanely()
     }
 
@@ -275,7 +284,7 @@ impl Running {
     ///
     /// # Errors
     /// It has.
-    pub(crate) fn must_have_ended_sanely(&mut self) -> Result<()> {
+    fn must_have_ended_sanely(&mut self) -> Result<()> {
         let Some(status) = self.child.try_wait().context("the engine was lost")? else {
             return Ok(());
         };

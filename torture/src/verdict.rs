@@ -67,10 +67,10 @@ pub(crate) fn settle(
     export: &Export,
 ) -> Result<Settled> {
     let (mut service, recovered) = seamount.serve(&[]).context("the last start")?;
-    let arrived = arrive(world, &mut service, books)?;
+    arrive(world, &mut service, books)?;
     service.terminate(GRACE)?;
     let changes = judge(world, seamount, books, export)?;
-    Ok(Settled { recovered, arrived, changes })
+    Ok(Settled { recovered, changes })
 }
 
 /// How the last start went.
@@ -78,8 +78,6 @@ pub(crate) fn settle(
 pub(crate) struct Settled {
     /// Until the service worked.
     pub(crate) recovered: Duration,
-    /// From then until everything was there.
-    pub(crate) arrived: Duration,
     /// Changes that the engine counted.
     pub(crate) changes: u64,
 }

@@ -130,7 +130,7 @@ fn faults(call: &str, number: u64) -> Vec<Fault> {
     let mut faults = vec![Fault::Kill];
     match call {
         "fdatasync" | "fsync" => faults.extend([Fault::SyncFails, Fault::Slow(30_000)]),
-        "pwrite64" | "write" if number % 3 == 0 => {
+        "pwrite64" | "write" if number.is_multiple_of(3) => {
             faults.extend([Fault::NoSpace, Fault::NoSpaceFor(1 + number % 20)]);
         }
         _ => {}
