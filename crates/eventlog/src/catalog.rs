@@ -184,17 +184,23 @@ fn foreign(path: &Path, found: LogId, expected: LogId) -> Error {
         .fix("move the file out of the folder")
 }
 
-/// Removes a file with what SQLite keeps beside it. The database goes first: a WAL without one is never read.
+/// Removes a file with what SQLite keeps beside it. The database goes first, and durably: a WAL without one is never
+/// read, but a database that a power cut brings back without its WAL may be half of one.
 pub(crate) fn unlink(path: &Path) -> Result<()> {
+    let failed = |e: std::io::Error| {
+        Error::unavailable("a file of the log cannot be removed")
+            .at(path.display())
+            .found(e.to_string())
+    };
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
         match fs::remove_file(&name) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::unavailable("a file of the log cannot be removed")
-                    .at(path.display())
-                    .found(e.to_string()));
+            Ok(()) if suffix.is_empty() => {
+                let dir = path.parent().expect("a file of the log lies in its folder");
+                fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
             }
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
             _ => {}
         }
     }

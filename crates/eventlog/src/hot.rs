@@ -95,6 +95,7 @@ impl HotFile {
         }
         transaction.commit()?;
         file.connection.pragma_update(None, "synchronous", "FULL")?;
+        file.require_wal()?;
         Ok(file)
     }
 
@@ -110,22 +111,28 @@ impl HotFile {
         let newest =
             file.connection
                 .query_row("SELECT coalesce(max(place), 0) FROM frame", [], |row| row.get(0))?;
+        file.require_wal()?;
         Ok(HotFile { schemas, newest, ..file })
+    }
+
+    /// Fails where the switch to WAL did not last. SQLite does not call that an error, and says so only once the file
+    /// has been used: it would go on with a rollback journal, which can come back and undo commits.
+    fn require_wal(&self) -> rusqlite::Result<()> {
+        let mode: String =
+            self.connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+        if mode == "wal" {
+            return Ok(());
+        }
+        let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+        let text = format!("the file cannot be in WAL mode, but is in mode {mode}");
+        Err(rusqlite::Error::SqliteFailure(failed, Some(text)))
     }
 
     fn settle(&self) -> rusqlite::Result<()> {
         let connection = &self.connection;
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        // The switch is committed behind its one row, and a switch that failed is no error by itself: the file would
-        // go on with a rollback journal, which can come back and undo commits.
         connection.execute_batch("PRAGMA journal_mode = WAL")?;
-        let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-        if mode != "wal" {
-            let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
-            let text = format!("the file cannot be in WAL mode, but in mode {mode}");
-            return Err(rusqlite::Error::SqliteFailure(failed, Some(text)));
-        }
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.set_prepared_statement_cache_capacity(32);

@@ -6,6 +6,8 @@
 mod crash;
 mod model;
 mod recovery;
+#[cfg(test)]
+mod regressions;
 mod rot;
 mod sample;
 mod state;
@@ -46,7 +48,7 @@ pub fn drills() -> Vec<Drill> {
         Drill {
             name: "log-rot",
             about: "damage to the log's files at rest is noticed, or harmless (F4)",
-            seeds_in_ci: 300,
+            seeds_in_ci: 500,
             run: rot::damaged,
         },
         Drill {

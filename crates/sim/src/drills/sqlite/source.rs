@@ -245,3 +245,28 @@ fn replay(log: &[GroupBody]) -> Rows {
     }
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The log knew a history of which the database had never heard.
+    #[test]
+    fn an_installed_capture_is_durable_before_its_first_change_is_told_of() {
+        for mode in MODES.into_iter().filter(|mode| mode.keeps_every_commit) {
+            let folder = tempfile::tempdir().unwrap();
+            let disk = Disk::attach(folder.path(), 1);
+            let (log, history) = (Vec::new(), None);
+            let mut bench = Bench { mode, log, acknowledged: 0, history, refused: false };
+            let application = bench.application(&disk.folder().join("shop.db")).unwrap();
+            application.execute("INSERT INTO items VALUES (1, 'nail')", []).unwrap();
+            let mut reader = bench.capture(disk.folder()).unwrap().unwrap();
+            assert!(bench.poll(reader.as_mut()).unwrap());
+            drop((reader, application));
+            disk.stop();
+            disk.power_cut(&mut || 0);
+            bench.application(&disk.folder().join("shop.db")).unwrap();
+            assert!(bench.capture(disk.folder()).unwrap().is_some());
+        }
+    }
+}
