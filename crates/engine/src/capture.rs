@@ -89,7 +89,13 @@ impl LaneCapture {
     fn resume_snapshots(&mut self, tables: &[String]) -> Result<()> {
         for table in tables {
             let stream = self.assembly.state.stream(self.lane.id, table)?;
-            if let Some(snapshot) = stream.snapshot.filter(|s| !s.complete) {
+            if let Some(mut snapshot) = stream.snapshot.filter(|s| !s.complete) {
+                let next = self.newest.next();
+                if snapshot.after.is_none() && snapshot.begin.is_none_or(|begin| begin > next) {
+                    // The log lost its end, and the first chunk comes before the place where it was expected.
+                    snapshot.begin = Some(next);
+                    self.assembly.state.set_snapshot(self.lane.id, table, &snapshot)?;
+                }
                 self.snapshots.insert(snapshot.id);
                 self.reader.request(ReadRequest::Snapshot {
                     table: table.clone(),

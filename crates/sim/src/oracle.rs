@@ -63,6 +63,12 @@ pub struct Oracle {
 }
 
 impl Oracle {
+    /// The site of a lane, for people.
+    pub fn site_of(&self, lane: LaneId) -> &str {
+        let found = self.lanes.iter().find(|(_, id)| **id == lane);
+        found.map_or("a new lane", |(site, _)| site)
+    }
+
     /// A situation was reached.
     pub fn reached(&mut self, situation: &'static str) {
         self.situations.insert(situation);

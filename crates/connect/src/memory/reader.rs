@@ -86,6 +86,9 @@ impl ChangeReader for MemoryReader {
                 .state(State::HistoryChanged));
         }
         database.retention.verify(&self.position)?;
+        if let Some(read) = &self.read {
+            database.retention.verify(&read.after)?;
+        }
         if self.read.is_none() {
             self.read_rows(&database, bounds)?;
         }

@@ -55,7 +55,11 @@ impl World {
             (Act::SwitchMode, when(Feature::ModeSwitch, 4)),
             (Act::ReplayLetters, when(Feature::Parking, 4)),
             (Act::Trim, when(Feature::Trim, 6)),
-            (Act::Widen, when(Feature::NewColumn, 2)),
+            // A source that is set back would lose its column, and the target keep what stood in it.
+            (
+                Act::Widen,
+                if self.has(Feature::SourceBackup) { 0 } else { when(Feature::NewColumn, 2) },
+            ),
             (Act::TakeOver, when(Feature::Zombies, 4)),
             (Act::StepZombie, when(Feature::Zombies, 12)),
             (Act::Backup, any_backup),

@@ -6,6 +6,7 @@ use crate::drill::Violation;
 use crate::oracle::{Rows, View, rows_of};
 use crate::world::machine::locked;
 use crate::world::room::{Keep, Outcome, Room};
+use connect::State as Named;
 use connect::memory::MemoryTarget;
 use engine::TakeOver;
 use flow::{Apply, Mode};
@@ -53,6 +54,9 @@ impl World {
             let mut moved = self.step_all()? == Found::Something;
             self.observe()?;
             if !moved && !self.stopped.is_empty() {
+                if self.stopped.values().any(|state| *state == Some(Named::Fenced)) {
+                    self.restart(Restart::Clean, TakeOver::Asked)?;
+                }
                 for flow in self.names(Apply::Events) {
                     self.resync(&flow)?;
                 }

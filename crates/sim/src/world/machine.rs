@@ -59,7 +59,7 @@ enum Fate {
 const TRACE_MOST: usize = 4_000;
 
 /// Calls that no run needs.
-const STEPS_MOST: u64 = 40_000;
+const STEPS_MOST: u64 = 150_000;
 
 /// The machine.
 pub struct Machine {

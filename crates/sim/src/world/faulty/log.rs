@@ -37,7 +37,7 @@ fn said(offset: Offset, body: &GroupBody) -> String {
         }
     };
     let more = if body.part.last { "" } else { ", more follows" };
-    format!("  takes {offset}: {} {what}, up to {}{more}", body.changes(), body.upto.sequence)
+    format!("takes {offset}: {} {what}, up to {}{more}", body.changes(), body.upto.sequence)
 }
 
 impl Log for FaultyLog {
@@ -50,7 +50,8 @@ impl Log for FaultyLog {
             let offset = self.inner.append(lane, body.clone())?;
             if !self.boot.is_zombie() {
                 self.boot.oracle().appended(lane, offset, &body);
-                self.boot.machine().note(|| said(offset, &body));
+                let site = self.boot.oracle().site_of(lane).to_string();
+                self.boot.machine().note(|| format!("  {site} {}", said(offset, &body)));
             }
             Ok(offset)
         })

@@ -114,8 +114,12 @@ impl TargetTransaction for FaultyTransaction<'_> {
     fn commit(self: Box<Self>, progress: &[LaneProgress]) -> Result<()> {
         let FaultyTransaction { inner, boot } = *self;
         if !boot.is_zombie() {
-            let offsets: Vec<u64> = progress.iter().map(|lane| lane.offset.0).collect();
-            boot.machine().note(|| format!("  commits progress {offsets:?}"));
+            let oracle = boot.oracle();
+            let name = |lane: &LaneProgress| oracle.site_of(lane.lane).to_string();
+            let places: Vec<String> =
+                progress.iter().map(|lane| format!("{} {}", name(lane), lane.offset)).collect();
+            drop(oracle);
+            boot.machine().note(|| format!("  commits progress {}", places.join(", ")));
         }
         boot.call(&HERE, "commit", || inner.commit(progress))
     }
