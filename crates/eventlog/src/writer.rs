@@ -220,7 +220,8 @@ impl Writer {
         let before = self.shared.state().trims.1;
         if trims > before {
             if self.rotation.is_spent(&self.shared) {
-                self.begin_file();
+                // It is removed at once: to finish it would be work for nothing, beside its removal.
+                drop(self.begin_file());
             }
             self.rotation.remove_spent(&self.shared, &self.pool);
             self.shared.state().trims.1 = trims;
@@ -230,8 +231,10 @@ impl Writer {
 
     /// Begins a new file when this one is large, and keeps the WAL short.
     fn tend(&mut self) {
-        if self.rotation.is_due() {
-            self.begin_file();
+        if self.rotation.is_due()
+            && let Some((number, full)) = self.begin_file()
+        {
+            self.checkpointer.seal(number, full);
         }
         if self.wal_bytes < WAL_BYTES || self.checkpointer.is_busy() {
             return;
@@ -255,14 +258,13 @@ impl Writer {
         }
     }
 
-    fn begin_file(&mut self) {
+    /// Goes on in a new file, where one can be made; returns the one before.
+    fn begin_file(&mut self) -> Option<(u32, HotFile)> {
         let number = self.rotation.number;
-        if let Some(next) = self.rotation.begin(&self.shared) {
-            let full = std::mem::replace(&mut self.file, next);
-            self.checkpointer.seal(number, full);
-            self.wal_bytes = 0;
-            self.copying = Copying::NotYet;
-        }
+        let next = self.rotation.begin(&self.shared)?;
+        self.wal_bytes = 0;
+        self.copying = Copying::NotYet;
+        Some((number, std::mem::replace(&mut self.file, next)))
     }
 }
 

@@ -109,7 +109,7 @@ fn a_file_that_was_let_go_of_half_copied_does_not_keep_the_log_from_opening() {
 #[test]
 fn a_file_that_cannot_be_switched_to_wal_is_not_used() {
     for after in 0..8 {
-        let mut bench = Bench::new(after, 1 << 20);
+        let bench = Bench::new(after, 1 << 20);
         bench.disk.fail(Call::Sync, "hot-0001.db", after);
         let Ok(log) = EventLog::open(&bench.dir(), settings(1, 1 << 20)) else { continue };
         let taken = log.append(LaneId::mint(1), bench.model.next(1, &mut Random::new(1)));
