@@ -74,12 +74,23 @@ pub(crate) fn heads_file(project: &Project) -> PathBuf {
 /// Whether an engine that starts for the first time has made the file and not all of its tables yet. Whatever else is
 /// wrong with the file, its reader says better.
 fn being_laid_out(path: &Path) -> bool {
-    let version =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|db| {
-            db.busy_timeout(Duration::from_secs(5))?;
-            db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
-        });
-    version.is_ok_and(|version| version == 0)
+    let version = |flags: OpenFlags| {
+        let db = Connection::open_with_flags(path, flags)?;
+        db.busy_timeout(Duration::from_secs(5))?;
+        db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+    };
+    let mut found = version(OpenFlags::SQLITE_OPEN_READ_ONLY);
+    if found.as_ref().is_err_and(was_cut_off) {
+        found = version(OpenFlags::SQLITE_OPEN_READ_WRITE);
+    }
+    found.is_ok_and(|version| version == 0)
+}
+
+/// Whether a file was left in the middle of a write, by an engine that lives no more: only who may write can read it
+/// then, and takes that write back.
+fn was_cut_off(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|e| e.extended_code);
+    code == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
 }
 
 /// An engine that holds the project's lock.

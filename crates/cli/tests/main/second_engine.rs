@@ -24,6 +24,14 @@ fn a_second_engine_leaves_at_once_and_names_the_first() {
         }
     }
     assert!(quickest < Duration::from_secs(1), "{quickest:?}");
+    // Asked to stop before it listens, it would be ended by the signal itself.
+    wait_until("the first engine works", || {
+        project
+            .expect("status --json", 0)
+            .objects("flow")
+            .iter()
+            .any(|flow| flow["status"]["standing"] == "live")
+    });
     assert_eq!(engine.terminate().code, 143);
     project.expect("run stock --once", 0);
 }
@@ -34,6 +42,26 @@ fn the_lock_of_a_killed_engine_is_free() {
     EngineProcess::start(&project).kill();
     project.expect("run stock --once", 0);
     assert!(project.expect("status", 0).out.contains("no engine is running"));
+}
+
+/// Killed while it made its state file, an engine left a write that only a writer can take back; no command started then.
+#[test]
+fn an_engine_that_was_killed_in_its_first_write_starts_again() {
+    let project = stock::project("event", "", 5);
+    let half = project.db("half.db");
+    half.execute_batch(
+        "create table t (x); pragma cache_size = 1; begin;
+         with recursive n(i) as (select 1 union all select i + 1 from n where i < 500)
+         insert into t select randomblob(1000) from n",
+    )
+    .unwrap();
+    std::fs::create_dir_all(project.path(".seamount")).unwrap();
+    for end in ["", "-journal"] {
+        let there = project.path(&format!(".seamount/state.db{end}"));
+        std::fs::copy(project.path(&format!("half.db{end}")), there).unwrap();
+    }
+    assert!(project.expect("status", 0).out.contains("nothing has run yet"));
+    project.expect("run stock --once", 0);
 }
 
 fn copy(from: &Path, to: &Path) {
