@@ -17,7 +17,7 @@ const DUMP: &str = "
     select 'setting ' || name || ' ' || value from setting union all
     select 'stream ' || lane || ' ' || source_table || ' ' || coalesce(begin_offset, '-') || ' ' || complete
         from stream union all
-    select 'letter ' || flow || ' ' || log_offset || ' ' || ordinal || ' ' || status || ' ' || length(row)
+    select 'letter ' || flow || ' ' || log_offset || ' ' || ordinal || ' ' || status || ' ' || length(reason)
         from letter union all
     select 'holder ' || target || ' ' || holder from holder union all
     select 'certificate ' || number || ' ' || verdict || ' ' || length(body) from certificate";
@@ -127,9 +127,9 @@ fn call(state: &State, lines: &mut Lines, chance: &mut Random) -> connect::Resul
             let letters: Vec<NewLetter> =
                 (0..1 + chance.below(3)).map(|i| letter(lane, offset, i, chance)).collect();
             for letter in &letters {
-                let row = serde_json::to_string(&letter.row).expect("plain data").len();
+                let length = letter.reason.len();
                 let (flow, ordinal) = (flow.to_i64(), letter.ordinal);
-                lines.insert(format!("letter {flow} {offset} {ordinal} parked {row}"));
+                lines.insert(format!("letter {flow} {offset} {ordinal} parked {length}"));
             }
             state.park(flow, &letters, 1)
         }
@@ -152,9 +152,9 @@ fn letter(lane: LaneId, offset: u64, ordinal: u64, chance: &mut Random) -> NewLe
         ordinal: u32::try_from(ordinal).expect("small"),
         table: "items".into(),
         key: vec![1],
-        row: vec![Value::Int(1), Value::Text(text)],
+        row: vec![Value::Int(1), Value::Text("nail".into())],
         op: Op::Insert,
-        reason: "refused".into(),
+        reason: text,
         columns: Vec::new(),
         moved_from: None,
     }
