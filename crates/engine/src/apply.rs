@@ -48,6 +48,8 @@ pub struct Applier {
     attempts: u32,
     /// A step failed, and whether the target has its effect is not known yet.
     unsure: bool,
+    /// Parts of a transaction whose shape was not planned when they were reached.
+    unplanned: Vec<Taken>,
     first_lane: usize,
     commit_times: Vec<i64>,
     window: Window,
@@ -111,6 +113,7 @@ impl Applier {
             repairs: repairs.clone(),
             attempts: 0,
             unsure: false,
+            unplanned: Vec::new(),
             first_lane: 0,
             commit_times: Vec::new(),
             window,
@@ -178,7 +181,7 @@ impl Applier {
         if taken.is_empty() {
             return Ok(Step::Idle);
         }
-        for part in &taken {
+        for part in std::mem::take(&mut self.unplanned).iter().chain(&taken) {
             self.plan(part)?;
         }
         match self.write(&taken, Manner::Compacted) {
@@ -291,12 +294,13 @@ impl Applier {
     /// One target transaction over everything taken. A huge transaction is read on, part by part, while the
     /// target's stays open.
     fn write(&mut self, taken: &[Taken], manner: Manner) -> Result<u64> {
-        let Applier { assembly, flow, identity, target, lanes, .. } = self;
+        let Applier { assembly, flow, identity, target, lanes, unplanned, .. } = self;
         let txn = target.begin(identity.id, identity.generation)?;
         let mut writer = Writer::new(assembly, flow, identity, txn, manner);
         let mut moved = 0;
         for Taken { lane, groups } in taken {
-            let lane = &mut lanes[*lane];
+            let number = *lane;
+            let lane = &mut lanes[number];
             moved += writer.write(lane, groups)?;
             let mut last = groups.last().cloned();
             while let Some(group) = last.filter(|group| !group.body.part.last) {
@@ -306,6 +310,7 @@ impl Applier {
                 let offset = group.offset;
                 let more = next_parts(assembly, lane, offset)?;
                 if !lane.has_paths(&more) {
+                    unplanned.push(Taken { lane: number, groups: more });
                     return Err(Error::unavailable(
                         "a transaction changed shape half way; planning again",
                     ));
@@ -381,8 +386,11 @@ impl Applier {
 fn next_parts(assembly: &Assembly, lane: &Lane, after: Offset) -> Result<Vec<Arc<Group>>> {
     let mut seen = 0;
     loop {
-        let more = assembly.log.read(lane.id, after, Bounds::BATCH)?;
+        let mut more = assembly.log.read(lane.id, after, Bounds::BATCH)?;
         if !more.is_empty() {
+            // What follows the transaction is the next batch's, and may have a shape that is not planned yet.
+            let end = more.iter().position(|group| group.body.part.last);
+            more.truncate(end.map_or(more.len(), |end| end + 1));
             return Ok(more);
         }
         let now = assembly.log.changed(seen, Duration::from_secs(10));

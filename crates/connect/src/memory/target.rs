@@ -83,6 +83,11 @@ impl MemoryTarget {
         self.lock().commit_fault = Some(fault);
     }
 
+    /// Whether the next commit is still to go wrong.
+    pub fn commit_fails(&self) -> bool {
+        self.lock().commit_fault.is_some()
+    }
+
     /// Writes rows behind every engine's back, as a foreign hand would; those with the same key are overwritten.
     ///
     /// # Errors

@@ -170,7 +170,11 @@ impl World {
         }
         match outcome {
             Outcome::Moved => Ok(Found::Something),
-            Outcome::Idle | Outcome::Later => Ok(Found::Nothing),
+            Outcome::Idle => Ok(Found::Nothing),
+            Outcome::Later(why) => {
+                self.note(|| format!("{who} later: {why}"));
+                Ok(Found::Nothing)
+            }
             Outcome::Stopped(state, why) => self.stop(who, state, &why).map(|()| Found::Nothing),
             Outcome::Broken => {
                 self.note(|| "the log is poisoned".into());

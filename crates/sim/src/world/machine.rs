@@ -46,6 +46,8 @@ pub struct Rates {
     pub outage: u64,
     /// Somebody commits at a source while the call is under way.
     pub business: u64,
+    /// The log's disk takes what waits while the call is under way.
+    pub disk: u64,
 }
 
 /// What happens to one call.
@@ -271,6 +273,7 @@ impl Boot {
             machine.decide(place, call, after_possible)
         };
         self.business_goes_on();
+        self.disk_goes_on();
         match fate {
             Fate::Works => work(),
             Fate::Before(error) => Err(error),
@@ -293,6 +296,19 @@ impl Boot {
             return false;
         }
         !matches!(machine.decide(&Place::State, "commit", false), Fate::Before(_))
+    }
+
+    /// A slow disk is done in the middle of other things.
+    fn disk_goes_on(&self) {
+        let now = {
+            let mut machine = self.machine();
+            let rate = machine.rates.disk;
+            !machine.off && machine.chance(rate)
+        };
+        if now && let Some(log) = &self.oracle().log {
+            log.release();
+            log.hold();
+        }
     }
 
     /// The world does not wait for the engine.

@@ -87,7 +87,7 @@ pub enum Outcome {
     /// There was nothing to do.
     Idle,
     /// Something is away, or the machine is off: try again.
-    Later,
+    Later(String),
     /// It stands until somebody acts.
     Stopped(Option<Named>, String),
     /// The log cannot be trusted: the engine must be started again.
@@ -249,7 +249,7 @@ pub enum Keep {
 /// What a service would make of an error.
 pub fn outcome_of(error: &Error) -> Outcome {
     match error.kind {
-        Kind::Unavailable => Outcome::Later,
+        Kind::Unavailable => Outcome::Later(error.to_string()),
         Kind::Corrupt if error.state == Some(Named::LogCorrupt) => Outcome::Broken,
         _ => Outcome::Stopped(error.state, error.to_string()),
     }

@@ -6,10 +6,12 @@ use super::plan::{Feature, Plan};
 use super::story::World;
 use crate::drill::{Drill, Violation};
 use crate::random::Random;
+use crate::world::machine::locked;
 use change::Value;
-use connect::memory::{Edit, OldImages};
-use connect::{Bounds, Kind};
-use engine::{Interval, Loader, Stepping, Unwatched};
+use connect::memory::sample::{keys, rows};
+use connect::memory::{CommitFault, Edit, OldImages};
+use connect::{Bounds, Kind, Readable};
+use engine::{Interval, Loader, RepairOrder, Stepping, Unwatched};
 use flow::Mode;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -118,6 +120,83 @@ fn unsent_cell(seed: u64) -> Result<(), Violation> {
     })
 }
 
+/// A letter whose commit was lost is dropped: its change comes again.
+fn lost_parking(seed: u64) -> Result<(), Violation> {
+    scene(seed, &[Feature::Parking], 100, |world, _| {
+        locked(&world.business).well_behaved = true;
+        let source = world.outside.sources["north"].clone();
+        let row = [Value::Int(60), Value::Int(1), Value::Text("bad".into())];
+        source.commit(&[Edit::insert("account", row)]).expect("the key is new");
+        world.outside.target.fail_next_commit(CommitFault::Lost);
+        let before = waiting_letters(world);
+        for _ in 0..3 {
+            world.capture("north")?;
+        }
+        while world.outside.target.commit_fails() {
+            world.apply("books")?;
+        }
+        // The step took progress from the target again.
+        if waiting_letters(world) > before {
+            let what = "a letter beyond the target's progress was kept";
+            return Err(Violation::new("C conservation", what));
+        }
+        settle(world)?;
+        match waiting_letters(world) > before {
+            true => Ok(()),
+            false => Err(Violation::new("L loss is loud", "a refused row has no letter")),
+        }
+    })
+}
+
+/// A log behind its target is a named state, not a place to go on from.
+fn older_folder(seed: u64) -> Result<(), Violation> {
+    scene(seed, &[Feature::LogBackup], 100, |world, _| {
+        world.back_up();
+        (0..4).for_each(|_| world.work());
+        settle(world)?;
+        world.restore()?;
+        world.apply("books")?;
+        if !world.stopped.contains_key("books") {
+            let what = "a target ahead of its log was written as if nothing were";
+            return Err(Violation::new("L loss is loud", what));
+        }
+        world.end()
+    })
+}
+
+/// A repair never brings back what the log has overtaken.
+fn late_repair(seed: u64) -> Result<(), Violation> {
+    scene(seed, &[], 100, |world, random| {
+        let source = world.outside.sources["north"].clone();
+        let key = 60 + random.below(9) as i64;
+        let row = |value: i64| vec![Value::Int(key), Value::Int(value), Value::Null];
+        source.commit(&[Edit::insert("account", row(1))]).expect("the key is new");
+        settle(world)?;
+        let engine = world.room.engine.clone();
+        let lane = edge(engine.assembly.state.lane("north"))?.expect("it was captured").id;
+        let known_at = edge(engine.assembly.log.tail(lane))?.durable;
+        source.commit(&[Edit::update("account", [Value::Int(key)], row(2))]).expect("it is there");
+        settle(world)?;
+        let schema = edge(world.outside.target.open().describe("account"))?;
+        let (sender, _told) = std::sync::mpsc::channel();
+        engine.repairs.place(RepairOrder {
+            flow: "books".into(),
+            lane,
+            table: "account".into(),
+            known_at,
+            rows: rows(&schema, &[row(1)]),
+            gone: keys(&schema, &[]),
+            outcome: sender,
+        });
+        settle(world)?;
+        let there = world.outside.target.rows("account").unwrap_or_default();
+        match there.contains(&row(2)) {
+            true => Ok(()),
+            false => Err(Violation::new("O order", "a repair overwrote a newer change")),
+        }
+    })
+}
+
 /// A run that was opened before a flow's definition changed publishes nothing any more.
 fn late_run(seed: u64) -> Result<(), Violation> {
     scene(seed, &[], 100, |world, _| {
@@ -174,6 +253,9 @@ pub(super) fn drills() -> Vec<Drill> {
         drill("held-disk", "a disk that does not answer holds the capture back", held_disk),
         drill("unique-swap", "what only compaction made illegal is applied", unique_swap),
         drill("unsent-cell", "a cell that was not sent is never null", unsent_cell),
+        drill("lost-parking", "a letter whose commit was lost is dropped", lost_parking),
+        drill("older-folder", "a log behind its target stops the flow", older_folder),
+        drill("late-repair", "a repair never overwrites a newer change", late_repair),
         drill("late-run", "a run of an older generation publishes nothing", late_run),
     ]
 }

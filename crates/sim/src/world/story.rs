@@ -175,6 +175,7 @@ impl World {
             after: rate(Feature::Ambiguous, 15),
             outage: rate(Feature::Outages, 4),
             business: rate(Feature::Busy, 12),
+            disk: rate(Feature::SlowDisk, 25),
         };
         let crashes = 1 + self.random.below(9) as u32;
         let mut machine = self.machine();

@@ -27,9 +27,16 @@ fn a_machine_that_stops_at_a_step_loses_nothing() {
 
 #[test]
 fn scenes_play_well() {
-    for name in ["held-disk", "unique-swap", "unsent-cell", "late-run"] {
-        run(name, 3);
-    }
+    let scenes = [
+        "held-disk",
+        "unique-swap",
+        "unsent-cell",
+        "late-run",
+        "lost-parking",
+        "older-folder",
+        "late-repair",
+    ];
+    scenes.iter().for_each(|scene| run(scene, 3));
 }
 
 #[test]
