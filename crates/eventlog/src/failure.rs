@@ -25,6 +25,13 @@ pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
+/// The error of a file that SQLite could not switch to WAL.
+pub(crate) fn not_wal(mode: &str) -> rusqlite::Error {
+    let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+    let text = format!("the file cannot be in WAL mode, but is in mode {mode}");
+    rusqlite::Error::SqliteFailure(failed, Some(text))
+}
+
 /// The error of an append while there is no space.
 pub(crate) fn disk_full() -> Error {
     Error::unavailable("the disk of the log is full")

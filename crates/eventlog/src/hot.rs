@@ -3,7 +3,7 @@
 //! Not here: which files there are (`catalog`) and when a new one begins (`rotate`). Invariant: a file stands on its
 //! own; it holds the schemas its frames name and where every lane stood when the file began.
 
-use crate::failure::unreadable;
+use crate::failure::{not_wal, unreadable};
 use crate::frame::{Found, Frame, Header};
 use change::planted::{Defect, is_planted};
 use change::{LaneId, LogId, Offset, Part, SourcePosition};
@@ -120,12 +120,7 @@ impl HotFile {
     fn require_wal(&self) -> rusqlite::Result<()> {
         let mode: String =
             self.connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-        if mode == "wal" {
-            return Ok(());
-        }
-        let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
-        let text = format!("the file cannot be in WAL mode, but is in mode {mode}");
-        Err(rusqlite::Error::SqliteFailure(failed, Some(text)))
+        if mode == "wal" { Ok(()) } else { Err(not_wal(&mode)) }
     }
 
     fn settle(&self) -> rusqlite::Result<()> {
