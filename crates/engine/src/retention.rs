@@ -9,8 +9,8 @@ use connect::{Readable, Result};
 use flow::Apply;
 use std::collections::BTreeMap;
 
-/// The oldest offset that each lane must keep: what its slowest flow has not applied, and its newest group, which
-/// says where capture resumes.
+/// The oldest offset that each lane must keep: what its slowest flow has not applied, the group that the flow took
+/// last, and its newest group, which says where capture resumes.
 ///
 /// # Errors
 /// A target cannot be asked for its progress now.
@@ -42,7 +42,8 @@ pub fn floors(engine: &Engine) -> Result<BTreeMap<LaneId, Offset>> {
             };
             let floor = match is_planted(Defect::TrimPastConsumer) {
                 true => tail,
-                false => applied.next().min(tail),
+                // The group it took last stays: it tells whether this log is the one it was taken from.
+                false => applied.max(Offset(1)).min(tail),
             };
             let entry = floors.entry(lane.id).or_insert(floor);
             *entry = floor.min(*entry);
