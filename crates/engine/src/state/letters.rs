@@ -195,7 +195,7 @@ impl State {
         self.db()
             .execute(
                 "update letter set status = 'discarded', settled_at = ?6,
-                     note = 'the source has emptied the table since'
+                     note = 'the source emptied the table at offset ' || ?4
                  where flow = ?1 and lane = ?2 and target_table = ?3 and status = 'parked'
                    and (log_offset < ?4 or (log_offset = ?4 and ordinal < ?5))",
                 params![flow.to_i64(), lane.to_i64(), table, offset.to_i64(), ordinal, at],

@@ -50,8 +50,12 @@ impl World {
         match self.which() {
             Some(Feature::SourceBackup) => {
                 let site = self.random.pick(&self.plan.sites.clone()).clone();
-                self.note(|| format!("a backup of {site}"));
                 let source = &self.outside.sources[&site];
+                // What was there before a capture has no numbers that could tell.
+                if crate::world::business::number_of(source) == 0 {
+                    return;
+                }
+                self.note(|| format!("a backup of {site}"));
                 let copy = SourceCopy {
                     backup: source.backup(),
                     length: self.oracle().sites[&site].length(),

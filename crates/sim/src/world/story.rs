@@ -15,7 +15,7 @@ use change::LogId;
 use connect::State as Named;
 use connect::clock::ManualClock;
 use connect::memory::{MemoryLog, MemoryTarget};
-use engine::{FlowIdentity, LetterStatus, TakeOver};
+use engine::{FlowIdentity, Letter, LetterStatus, TakeOver};
 use flow::{Apply, Flow};
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -335,11 +335,16 @@ impl World {
 
     /// Keys of a flow that wait behind letters.
     pub(super) fn waiting(&self, identity: &FlowIdentity) -> Vec<Waiting> {
-        let letters =
-            self.room.engine.assembly.state.letters(identity.id, Some(LetterStatus::Parked));
+        let letters = self.room.engine.assembly.state.letters(identity.id, None);
+        let progress = connect::Target::progress(&mut self.outside.target.open(), identity.id);
+        let progress = progress.ok().flatten();
         let oracle = self.oracle();
         let mut waiting = Vec::new();
         for letter in letters.unwrap_or_default() {
+            let passed = progress.as_ref().and_then(|p| p.lanes.get(&letter.change.lane));
+            if !waits(&letter, passed.map_or(0, |lane| lane.offset.0)) {
+                continue;
+            }
             let lane = oracle.lanes.iter().find(|(_, lane)| **lane == letter.change.lane);
             let rows = [
                 Some(&letter.change.row),
@@ -381,6 +386,19 @@ impl World {
         }
         self.stopped.insert(who.to_string(), state);
         Ok(())
+    }
+}
+
+/// Whether a key waits behind a letter: until it is settled, and if an emptied table settled it, until that is passed.
+fn waits(letter: &Letter, progress: u64) -> bool {
+    let emptied =
+        letter.note.as_ref().and_then(|note| note.split_once("emptied the table at offset "));
+    match letter.status {
+        LetterStatus::Parked => true,
+        LetterStatus::Discarded => {
+            emptied.is_some_and(|(_, at)| at.parse().is_ok_and(|at: u64| at > progress))
+        }
+        LetterStatus::Replayed => false,
     }
 }
 
