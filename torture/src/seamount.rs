@@ -360,6 +360,10 @@ impl Drop for Running {
     fn drop(&mut self) {
         // It may have ended already; then there is nothing to kill.
         if matches!(self.child.try_wait(), Ok(None)) {
+            // A tracer that is killed leaves the program below it running.
+            if let Some(traced) = signal::child_of(self.child.id()) {
+                let _ = signal::send(traced, "KILL");
+            }
             let _ = signal::send(self.pid, "CONT");
             let _ = signal::send(self.pid, "KILL");
             let _ = self.child.kill();

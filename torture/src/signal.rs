@@ -48,10 +48,15 @@ fn threads(pid: u32) -> Result<Vec<char>> {
     Ok(states)
 }
 
-/// The first child of a process: the program under a tracer.
+/// A child of a process: the program under a tracer. Looked for among all processes; what the kernel lists as children is
+/// now and then empty although there is one.
 pub(crate) fn child_of(pid: u32) -> Option<u32> {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    std::fs::read_to_string(path).ok()?.split_whitespace().next()?.parse().ok()
+    let processes = std::fs::read_dir("/proc").ok()?;
+    processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).find(|id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        behind_name.split_whitespace().nth(1) == Some(pid.to_string().as_str())
+    })
 }
 
 /// Whether we are root.
@@ -70,6 +75,9 @@ mod tests {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         stop(child.id()).unwrap();
         assert_eq!(threads(child.id()).unwrap(), ['T']);
+        let ours = child_of(std::process::id()).unwrap();
+        assert!(std::path::Path::new(&format!("/proc/{ours}")).exists());
+        assert_eq!(child_of(child.id()), None);
         send(child.id(), "KILL").unwrap();
         child.wait().unwrap();
         assert!(send(child.id(), "CONT").is_err());
