@@ -27,6 +27,8 @@ fn run(options: &Options) -> bool {
         for drill in &drills {
             println!("{:<20} {:>6} seeds  {}", drill.name, drill.seeds_in_ci, drill.about);
         }
+        let steps = sim::world::every_step::all();
+        println!("every-step covers all of its scenario with {steps} seeds");
         return true;
     }
     if options.planted {
