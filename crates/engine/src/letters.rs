@@ -61,13 +61,16 @@ pub fn replay_letters(
     Ok(outcome)
 }
 
+/// Tables and canonical keys that letters of one chain touch.
+type Keys<'l> = BTreeSet<(&'l str, &'l [u8])>;
+
 /// Letters that must be replayed together and in their order: those of one key, and those that move rows between keys.
 fn chains(waiting: &[Letter]) -> Vec<Vec<&Letter>> {
-    let mut chains: Vec<(BTreeSet<(&str, &[u8])>, Vec<&Letter>)> = Vec::new();
+    let mut chains: Vec<(Keys<'_>, Vec<&Letter>)> = Vec::new();
     for letter in waiting {
         let keys = letter.change.keys().map(|key| (letter.change.table.as_str(), key.as_slice()));
-        let (mut keys, mut letters) = (keys.collect::<BTreeSet<_>>(), vec![letter]);
-        let meets = |(other, _): &mut (BTreeSet<_>, _)| !other.is_disjoint(&keys);
+        let (mut keys, mut letters) = (keys.collect::<Keys<'_>>(), vec![letter]);
+        let meets = |(other, _): &mut (Keys<'_>, _)| !other.is_disjoint(&keys);
         let met: Vec<_> = chains.extract_if(.., meets).collect();
         for (other, others) in met {
             keys.extend(other);

@@ -95,7 +95,7 @@ pub fn all() -> u64 {
 
 fn every_step(seed: u64) -> Result<(), Violation> {
     let place = seed.wrapping_mul(STRIDE) % all();
-    let moment = if place % 2 == 0 { Moment::Before } else { Moment::After };
+    let moment = if place.is_multiple_of(2) { Moment::Before } else { Moment::After };
     let second = seed.is_multiple_of(3).then_some(1 + (seed / 3) % 60);
     let stops = Stops { first: Some((place / 2 + 1, moment)), second };
     let ran = crate::runner::guarded(|shared| {

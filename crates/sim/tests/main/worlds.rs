@@ -9,7 +9,7 @@ fn run(name: &str, count: u64) {
     let drills = all();
     let drill = drills.iter().find(|drill| drill.name == name).unwrap();
     let tally = seeds(drill, 0..count, 2, &|_| {});
-    for (seed, violation) in &tally.violations {
+    if let Some((seed, violation)) = tally.violations.first_key_value() {
         panic!("{name} {seed}: {}: {}", violation.invariant, violation.what);
     }
     assert_eq!(tally.seeds, count);
