@@ -107,7 +107,8 @@ pub(super) fn damaged(seed: u64) -> Result<(), Violation> {
         match n % 3 {
             0 => damage(&mut bytes, PIECES, &mut chance),
             1 => {
-                bytes.truncate(usize::try_from(chance.below(bytes.len() as u64)).expect("a length"))
+                bytes
+                    .truncate(usize::try_from(chance.below(bytes.len() as u64)).expect("a length"));
             }
             _ if !promise_one_more(&mut bytes, rows.len()) => continue,
             _ => {}
@@ -124,7 +125,7 @@ pub(super) fn damaged(seed: u64) -> Result<(), Violation> {
 /// cannot be done in place.
 fn promise_one_more(bytes: &mut [u8], rows: usize) -> bool {
     // Numbers of the footer: doubled, seven bits a byte.
-    if !(64..8_000).contains(&rows) || (rows + 1) % 64 == 0 {
+    if !(64..8_000).contains(&rows) || (rows + 1).is_multiple_of(64) {
         return false;
     }
     let number = |rows: usize| {

@@ -125,6 +125,6 @@ fn same(log: &dyn Log, number: u64, lane: &Lane, oldest: u64) -> Result<(), Viol
     }
 }
 
-fn broken(lane: u64, found: String) -> Violation {
+fn broken(lane: u64, found: impl std::fmt::Display) -> Violation {
     Violation::new("C conservation", format!("lane {lane}: {found}"))
 }

@@ -64,11 +64,11 @@ pub(super) fn damage(seed: u64) -> Result<Noticed, Violation> {
     Ok(noticed)
 }
 
+/// A log's groups by lane, its files, and the same files a while before.
+type Built = (BTreeMap<u64, Vec<GroupBody>>, Files, Files);
+
 /// A log of some files: what it was given, its files, and the same files a while before.
-fn build(
-    bench: &mut Bench,
-    chance: &mut Random,
-) -> Result<(BTreeMap<u64, Vec<GroupBody>>, Files, Files), Violation> {
+fn build(bench: &mut Bench, chance: &mut Random) -> Result<Built, Violation> {
     let running = |end| match end {
         End::Broken(violation) => violation,
         End::Trouble => Violation::new("V live", "a machine that runs has stopped"),

@@ -41,7 +41,7 @@ pub(super) fn crash(seed: u64) -> Result<(), Violation> {
                 let there = dump(&path);
                 match there {
                     Some(there) if there == known || Some(&there) == perhaps.as_ref() => {
-                        known = there
+                        known = there;
                     }
                     Some(there) => return Err(explain(difference(&known, &there))),
                     None if disk.is_stopped() => {}

@@ -148,7 +148,7 @@ fn fill_until_refused(
 ) -> Result<(), Violation> {
     for _ in 0..400 {
         let body = bench.model.next(1, chance);
-        let lane = bench.model.lanes.entry(1).or_insert_with(Lane::default);
+        let lane = bench.model.lanes.entry(1).or_default();
         match log.append(LaneId::mint(1), body.clone()) {
             Ok(offset) => {
                 lane.given.push(body);

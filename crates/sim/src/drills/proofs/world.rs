@@ -269,13 +269,7 @@ fn row(id: i64, chance: &mut Random) -> Vec<Value> {
     let name = format!("n{}é", chance.below(1 << 40));
     let unscaled = i128::from(chance.below(10_000_000));
     let quantity = Value::Int(whole(chance.below(50)));
-    vec![
-        Value::Int(id),
-        Value::Text(name.into()),
-        note,
-        quantity,
-        Value::Decimal { unscaled, scale: 4 },
-    ]
+    vec![Value::Int(id), Value::Text(name), note, quantity, Value::Decimal { unscaled, scale: 4 }]
 }
 
 /// What the changes of a group leave of each key.

@@ -90,13 +90,14 @@ impl Bench {
                 2 | 3 => drop(self.poll(reader.as_mut())?),
                 4 if chance.once_in(3) => {
                     let copied = application.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()));
-                    copied.map_err(unfinished)?;
+                    copied.map_err(|e| unfinished(&e))?;
                 }
-                _ => transaction(&application, chance).map_err(unfinished)?,
+                _ => transaction(&application, chance).map_err(|e| unfinished(&e))?,
             }
         }
         while self.poll(reader.as_mut())? {}
-        let (there, replayed) = (rows(&application).map_err(unfinished)?, replay(&self.log));
+        let (there, replayed) =
+            (rows(&application).map_err(|e| unfinished(&e))?, replay(&self.log));
         match there == replayed {
             true => Ok(()),
             false => Err(Violation::new(
@@ -116,7 +117,7 @@ impl Bench {
             )?;
             Ok(connection)
         };
-        open().map_err(unfinished)
+        open().map_err(|e| unfinished(&e))
     }
 
     /// Resumes the capture behind what is durable; `None` where it rightly refuses.
@@ -183,7 +184,7 @@ impl Bench {
     }
 }
 
-fn unfinished(error: rusqlite::Error) -> Violation {
+fn unfinished(error: &rusqlite::Error) -> Violation {
     Violation::new(UNFINISHED, format!("the application: {error}"))
 }
 
