@@ -39,6 +39,7 @@ fn capture(dir: &Path, resume: &Resume) -> Result<Box<dyn ChangeReader>> {
         url: "sqlite:shop.db".into(),
         root: dir.to_path_buf(),
         options: BTreeMap::new(),
+        masks: Default::default(),
     };
     Ok(Sqlite.source(&settings)?.capture(&["sales".into()], resume)?)
 }
