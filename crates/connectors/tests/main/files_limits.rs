@@ -84,7 +84,8 @@ fn reads_what_it_is_told() {
 #[test]
 fn a_file_beyond_the_limits_is_refused() {
     let folder = TempDir::new().unwrap();
-    let cases: [(&str, &str, &dyn Fn(&Path)); 6] = [
+    type Case<'c> = (&'c str, &'c str, &'c dyn Fn(&Path));
+    let cases: [Case<'_>; 6] = [
         ("open.csv", "line 3 is too long", &|path| {
             fs::write(path, [b"a,b\n1,2\n3,\"", &b"line\n".repeat(8 * MIB)[..]].concat()).unwrap();
         }),
