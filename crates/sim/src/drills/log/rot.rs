@@ -184,12 +184,11 @@ fn read_lane(
 mod tests {
     use super::*;
 
-    /// Not a test of figures: it prints how far one damage reaches, for the notes.
+    /// Prints how far one damage reaches; at least some of it must not close a whole file.
     #[test]
-    #[ignore = "by hand"]
     fn how_far_damage_reaches() {
         let (mut closed, mut none, mut one, mut more, mut short) = (0, 0, 0, 0, 0);
-        for seed in 0..2_000 {
+        for seed in 0..200 {
             let noticed = damage(seed).expect("noticed");
             match noticed {
                 Noticed { closed: true, .. } => closed += 1,
@@ -199,6 +198,7 @@ mod tests {
                 _ => more += 1,
             }
         }
+        assert!(none + one + more + short > 0, "every damage closes a file");
         println!(
             "{none} harmless, {one} one frame, {more} more, {short} a shorter end, {closed} closed"
         );
