@@ -103,14 +103,17 @@ impl BatchEngine for Sql {
                 _ => spools.push(source.spool(feed, &self.spill_folder())?),
             }
         }
-        let feeders = streams
-            .into_iter()
-            .map(|(source, feed)| source.stream(feed))
-            .collect::<Result<Vec<_>>>()?;
+        // Feeds of one site read one cut, one after the other: two that wait for a statement which wants the other
+        // one's rows first would wait for ever. So one is streamed, behind all others.
+        let streamed = streams.pop();
+        for (source, feed) in streams {
+            spools.push(source.spool(feed, &self.spill_folder())?);
+        }
+        let feeder = streamed.map(|(source, feed)| source.stream(feed)).transpose()?;
         let ran = drain(plan, session.task_ctx(), Meter::new(self.computing()), output, sink);
         // Everything that could still receive is gone with the plan and the session: no feed can hang.
         drop(session);
-        settle(ran, feeders)
+        settle(ran, feeder)
     }
 }
 
@@ -177,18 +180,10 @@ fn drain(
     }
 }
 
-/// Joins the feeds. An input's own error explains what the statement ran into, so it goes first.
-fn settle(ran: Result<()>, feeders: Vec<Feeder>) -> Result<()> {
-    let mut first = None;
-    for feeder in feeders {
-        if let Err(error) = feeder.join() {
-            first.get_or_insert(error);
-        }
-    }
-    match first {
-        Some(error) => Err(error),
-        None => ran,
-    }
+/// Joins the feed. Its own error explains what the statement ran into, so it goes first.
+fn settle(ran: Result<()>, feeder: Option<Feeder>) -> Result<()> {
+    feeder.map_or(Ok(()), Feeder::join)?;
+    ran
 }
 
 /// What a scan of a table reads from.

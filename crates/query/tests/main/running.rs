@@ -276,3 +276,32 @@ fn mixed_case_and_quoted_names() {
     let (_, out) = transform.evaluate(&rows).unwrap();
     assert_eq!(crate::data::cells(&out, transform.output()), [cells]);
 }
+
+/// `count` batches of a table that is read through one door with others, as all tables of a site are.
+fn behind_one_door(table: &str, count: i64, door: Arc<std::sync::Mutex<()>>) -> Input {
+    Input {
+        table: table.into(),
+        schema: numbers(),
+        feed: Box::new(move |push| {
+            let _inside = door.lock().unwrap();
+            (0..count).try_for_each(|i| push(batch(i * 8_192, 8_192)))
+        }),
+    }
+}
+
+#[test]
+fn two_large_tables_of_one_site_are_joined_in_either_order() {
+    let known = [("a".to_string(), numbers()), ("b".to_string(), numbers())];
+    for sql in [
+        "select count(*) as c from a join b on a.n = b.n",
+        "select count(*) as c from b join a on b.n = a.n",
+    ] {
+        let output = Sql::new().classify(sql, &known).unwrap().output;
+        for order in [["a", "b"], ["b", "a"]] {
+            let door = Arc::new(std::sync::Mutex::new(()));
+            let inputs = order.map(|table| behind_one_door(table, 20, door.clone())).into();
+            let rows = run(&Sql::new(), sql, inputs, &output).unwrap();
+            assert_eq!(rows, [[Value::Int(20 * 8_192)]], "{sql}, {order:?}");
+        }
+    }
+}
