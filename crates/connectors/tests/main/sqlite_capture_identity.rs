@@ -187,9 +187,9 @@ fn a_reader_whose_place_was_taken_lets_go_of_nothing() {
     second.acknowledge(&groups.last().unwrap().upto).unwrap();
 }
 
-/// A poll takes no lock, with one exception that is SQLite's own: a reader that is put to sleep by the scheduler
-/// between its two looks at the WAL's header sees them differ, and takes the write lock for the third look. So a
-/// writer that waits for nothing may be refused once in very many commits on a machine that is overloaded.
+/// A poll asks for no lock. Still a statement that waits for nothing was refused, in two of some hundred runs, on a
+/// machine that was overloaded. What is known to do that is SQLite's own: a reader that sees two different copies of
+/// the WAL's header takes the write lock for its third look. It was not caught in the act; the error is printed.
 #[test]
 fn a_writer_that_waits_for_nothing_is_hardly_ever_disturbed_by_polling() {
     let place = Place::new();
@@ -197,16 +197,20 @@ fn a_writer_that_waits_for_nothing_is_hardly_ever_disturbed_by_polling() {
     let mut reader = capture(&place, &Resume::Fresh).unwrap();
     std::thread::scope(|scope| {
         let writer = scope.spawn(move || {
-            let mut refused = 0;
+            let mut refused = Vec::new();
             for id in 1..=1500 {
                 let sql = format!("INSERT OR REPLACE INTO sales VALUES ({}, {id}, 'x')", id % 300);
-                while let Err(error) = application.execute_batch(&sql) {
+                for attempt in 0.. {
+                    let Err(error) = application.execute_batch(&sql) else { break };
                     let code = error.sqlite_error_code();
                     assert_eq!(code, Some(rusqlite::ErrorCode::DatabaseBusy), "{error}");
-                    refused += 1;
-                    assert!(refused <= 3, "a poll holds a lock");
+                    if attempt == 0 {
+                        refused.push((id, error.to_string()));
+                    }
+                    assert!(attempt < 10_000, "a poll keeps a lock: {refused:?}");
                 }
             }
+            assert!(refused.len() <= 3, "a poll takes a lock: {refused:?}");
         });
         let mut snapshots = 0;
         while !writer.is_finished() {
