@@ -1,16 +1,14 @@
 //! An engine over one project: who its flows are, and which targets it may write.
 
 use crate::assembly::Assembly;
-use crate::audit::Act;
 use crate::capture::LaneCapture;
+use crate::holders::Holders;
 use crate::orders::{CaptureOrder, Orders};
 use crate::repairs::Repairs;
 use crate::state::FlowIdentity;
-use change::{FlowId, Generation, HolderId, LaneId};
+use change::{FlowId, Generation, LaneId};
 use connect::{Claim, Error, Result, Target};
 use flow::{Flow, Site};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Earlier readers of a source that are remembered. Each start adds one; to forget them each time would be one more
 /// durable write for each of many sites.
@@ -36,7 +34,7 @@ pub struct Engine {
     /// What proofs ask of appliers.
     pub repairs: Repairs,
     take_over: TakeOver,
-    holders: Arc<Mutex<BTreeMap<String, HolderId>>>,
+    holders: Holders,
 }
 
 impl Engine {
@@ -47,7 +45,7 @@ impl Engine {
             orders: Orders::default(),
             repairs: Repairs::default(),
             take_over,
-            holders: Arc::default(),
+            holders: Holders::default(),
         }
     }
 
@@ -105,24 +103,10 @@ impl Engine {
     /// # Errors
     /// As [`LaneCapture::open`]; `Conflict` when another engine captures there.
     pub fn open_capture(&self, site: &Site, tables: &[String]) -> Result<LaneCapture> {
-        let Assembly { state, environment, .. } = &self.assembly;
         let mut capture = LaneCapture::open(&self.assembly, &self.orders, site, tables)?;
         let shown_to = format!("{} (source)", site.name);
-        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&holder) = holders.get(&shown_to) {
-            capture.claim(&Claim { holder, known: vec![holder], take_over: false })?;
-            return Ok(capture);
-        }
-        let known = state.holders(&shown_to)?;
-        let holder = HolderId::mint(environment.random.bits());
-        state.intend_holder(&shown_to, holder)?;
-        let many = known.len() >= KNOWN_READERS;
-        let take_over = self.take_over == TakeOver::Asked;
-        capture.claim(&Claim { holder, known, take_over })?;
-        if many {
-            state.settle_holder(&shown_to, holder)?;
-        }
-        holders.insert(shown_to, holder);
+        let mut claim = |claim: &Claim| capture.claim(claim);
+        self.holders.show(&self.assembly, &shown_to, self.take_over, KNOWN_READERS, &mut claim)?;
         Ok(capture)
     }
 
@@ -132,7 +116,7 @@ impl Engine {
     /// # Errors
     /// `Conflict` when the target is held by another engine.
     pub fn open_target(&self, site: &str) -> Result<Box<dyn Target>> {
-        let Assembly { project, connectors, state, environment, .. } = &self.assembly;
+        let Assembly { project, connectors, .. } = &self.assembly;
         let settings = &project
             .sites
             .get(site)
@@ -140,23 +124,8 @@ impl Engine {
             .settings;
         let mut target = connectors.of(settings)?.target(settings)?;
         target.prepare(&[])?;
-        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&holder) = holders.get(site) {
-            let claim = Claim { holder, known: vec![holder], take_over: false };
-            target.claim(&claim).map_err(|e| e.at(site))?;
-            return Ok(target);
-        }
-        let known = state.holders(site)?;
-        let holder = HolderId::mint(environment.random.bits());
-        state.intend_holder(site, holder)?;
-        let take_over = self.take_over == TakeOver::Asked;
-        if take_over {
-            let detail = format!("target {site}, holder {holder}");
-            state.audit(Act { at: environment.clock.now(), what: "take-over", detail })?;
-        }
-        target.claim(&Claim { holder, known, take_over }).map_err(|e| e.at(site))?;
-        state.settle_holder(site, holder)?;
-        holders.insert(site.to_string(), holder);
+        let mut claim = |claim: &Claim| target.claim(claim).map_err(|e| e.at(site));
+        self.holders.show(&self.assembly, site, self.take_over, 0, &mut claim)?;
         Ok(target)
     }
 }

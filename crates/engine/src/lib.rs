@@ -14,6 +14,7 @@ mod compact;
 mod effect;
 mod engine;
 mod environment;
+mod holders;
 mod lane;
 mod letters;
 mod load;
