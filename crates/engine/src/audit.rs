@@ -4,6 +4,7 @@
 //! was changed, taken out or moved. It cannot show by itself that its end was cut off, or that it was written anew
 //! from some entry on: for that a head (number and hash of an entry) must lie where whoever does so cannot change it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What somebody did.
@@ -158,6 +159,10 @@ impl Head {
 /// # Errors
 /// The first bad entry.
 pub fn verify_audit(entries: &[AuditEntry], kept: &[Head]) -> Result<Option<Head>, AuditFault> {
+    let mut hashes = BTreeMap::<i64, Vec<&str>>::new();
+    for head in kept {
+        hashes.entry(head.number).or_default().push(&head.hash);
+    }
     let mut last: Option<Head> = None;
     for entry in entries {
         let expected = last.as_ref().map_or(1, |head| head.number + 1);
@@ -170,14 +175,14 @@ pub fn verify_audit(entries: &[AuditEntry], kept: &[Head]) -> Result<Option<Head
         if entry.previous != last.as_ref().map_or("", |head| head.hash.as_str()) {
             return Err(AuditFault::Unchained(expected));
         }
-        if kept.iter().any(|head| head.number == expected && head.hash != entry.hash) {
+        if hashes.get(&expected).is_some_and(|kept| kept.iter().any(|hash| *hash != entry.hash)) {
             return Err(AuditFault::Forked(expected));
         }
         last = Some(entry.head());
     }
     let there = last.as_ref().map_or(0, |head| head.number);
-    match kept.iter().map(|head| head.number).max() {
-        Some(kept) if kept > there => Err(AuditFault::CutOff { missing: there + 1, kept }),
+    match hashes.keys().next_back() {
+        Some(&kept) if kept > there => Err(AuditFault::CutOff { missing: there + 1, kept }),
         _ => Ok(last),
     }
 }

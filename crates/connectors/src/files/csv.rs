@@ -320,9 +320,9 @@ impl Watch {
 
     /// Reads the first bytes: as many as a byte order mark has, or all there are.
     fn beginning(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut n = 0;
-        while n < MARK.len().min(buffer.len()) {
-            match self.content.read(&mut buffer[n..MARK.len()])? {
+        let (mut n, most) = (0, MARK.len().min(buffer.len()));
+        while n < most {
+            match self.content.read(&mut buffer[n..most])? {
                 0 => break,
                 more => n += more,
             }
