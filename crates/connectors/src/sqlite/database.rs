@@ -99,6 +99,10 @@ impl Database {
         // could bring the journal back and undo a commit that we have told of.
         connection.pragma_update(None, "synchronous", "EXTRA").map_err(setting())?;
         connection.pragma_update(None, "temp_store", "MEMORY").map_err(setting())?;
+        // After a sync that failed, the system's memory shows commits that the disk has lost, and no second sync writes
+        // them: ours behind them would be lost with them. So they are written once more, into the file itself. What a
+        // reader holds on to stays where it is.
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(setting())?;
         connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
         Ok(connection)
     }
