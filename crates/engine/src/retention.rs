@@ -20,6 +20,8 @@ pub fn floors(engine: &Engine) -> Result<BTreeMap<LaneId, Offset>> {
     for flow in assembly.project.flows.iter().filter(|flow| flow.captures()) {
         let Some(identity) = assembly.state.flow(&flow.name)? else { continue };
         let progress = match flow.apply() {
+            // A target that was never written is perhaps not there yet.
+            Apply::Events if assembly.state.holders(&flow.target)?.is_empty() => None,
             Apply::Events => {
                 let site = &assembly.project.sites[&flow.target].settings;
                 let mut target: Box<dyn Readable> =
