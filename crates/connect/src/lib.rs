@@ -14,6 +14,7 @@ pub mod connectors;
 pub mod error;
 pub mod exact;
 pub mod files;
+pub mod key_order;
 pub mod log;
 mod masked;
 pub mod memory;

@@ -22,6 +22,7 @@ mod mask;
 mod motion;
 mod orders;
 mod path;
+mod read_again;
 mod reconcile;
 mod repairs;
 mod replay;

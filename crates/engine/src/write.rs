@@ -8,10 +8,11 @@ use crate::compact::{compact, keys_only};
 use crate::effect::{At, BEHIND_A_LETTER, Effect, Effects, Item, Refused};
 use crate::lane::{Lane, Parked};
 use crate::path::TablePath;
-use crate::state::{FlowIdentity, MovedFrom, NewLetter};
+use crate::read_again::{ReadAgain, read_again};
+use crate::state::{FlowIdentity, LetterStatus, MovedFrom, NewLetter};
 use arrow::array::RecordBatch;
 use change::planted::{Defect, is_planted};
-use change::{Group, GroupKind, LaneId, Offset, SnapshotChunk, Value};
+use change::{Group, GroupKind, LaneId, Offset, Value};
 use connect::{Counters, Error, KeyRange, Kind, LaneProgress, Result, RowWork, TargetTransaction};
 use flow::Flow;
 use std::collections::{BTreeMap, HashSet};
@@ -48,6 +49,8 @@ pub(crate) struct Writer<'t> {
     letters: Vec<NewLetter>,
     /// Where sources have emptied tables: letters that waited before these places are settled.
     emptied: Vec<(LaneId, String, (Offset, u32))>,
+    /// Ranges that snapshots have read again: letters that waited in them before are settled.
+    read_again: Vec<ReadAgain>,
 }
 
 impl<'t> Writer<'t> {
@@ -67,6 +70,7 @@ impl<'t> Writer<'t> {
             tallies: BTreeMap::new(),
             letters: Vec::new(),
             emptied: Vec::new(),
+            read_again: Vec::new(),
         }
     }
 
@@ -84,7 +88,10 @@ impl<'t> Writer<'t> {
                 GroupKind::Snapshot(chunk) => {
                     self.flush(lane, &mut pending)?;
                     self.collect(lane, group, &mut pending)?;
-                    self.sweep(lane, chunk, &pending)?;
+                    if let Some((path, chunk)) = read_again(self.flow, lane, chunk, group.offset)? {
+                        self.sweep(lane, path, &chunk.range, &pending)?;
+                        self.supersede(chunk)?;
+                    }
                     self.flush(lane, &mut pending)?;
                 }
             }
@@ -139,17 +146,13 @@ impl<'t> Writer<'t> {
     }
 
     /// Removes the rows of a chunk's range that the chunk does not hold.
-    fn sweep(&mut self, lane: &Lane, chunk: &SnapshotChunk, pending: &ByPath<'_>) -> Result<()> {
-        if !self.flow.tables.iter().any(|table| table.source == chunk.table) {
-            return Ok(());
-        }
-        let path = lane
-            .newest_path(&chunk.table)
-            .ok_or_else(|| Error::unavailable(format!("{} is not planned yet", chunk.table)))?;
-        let bound = |key: &Option<change::Key>| {
-            key.as_ref().map(|key| path.target_key(key).expect("planned with its key order kept"))
-        };
-        let range = KeyRange { after: bound(&chunk.after), upto: bound(&chunk.upto) };
+    fn sweep(
+        &mut self,
+        lane: &Lane,
+        path: &TablePath,
+        range: &KeyRange,
+        pending: &ByPath<'_>,
+    ) -> Result<()> {
         let held: Vec<RecordBatch> = pending
             .iter()
             .flat_map(|(path, effects)| effects.blocks.iter().map(|b| keys_only(path, &b.rows)))
@@ -164,8 +167,31 @@ impl<'t> Writer<'t> {
         if is_planted(Defect::KeepGhosts) {
             return Ok(());
         }
-        let swept = self.txn.retain(path.target(), &range, &keep)?;
+        let swept = self.txn.retain(path.target(), range, &keep)?;
         self.counters(lane).swept += swept;
+        Ok(())
+    }
+
+    /// What waited in a chunk's range waits no more: the chunk holds the rows as they are, and a replay of what was
+    /// before it would bring back rows that are gone.
+    fn supersede(&mut self, chunk: ReadAgain) -> Result<()> {
+        let (lane, name) = (chunk.lane, chunk.table.name.clone());
+        let tally = self.tallies.get_mut(&lane).expect("the lane was advanced");
+        if tally.parked.get(&name).is_none_or(HashSet::is_empty) {
+            return Ok(());
+        }
+        self.read_again.push(chunk);
+        let stored = self.assembly.state.letters(self.identity.id, Some(LetterStatus::Parked))?;
+        let stored = stored.into_iter().map(|letter| letter.change);
+        let waiting = stored
+            .chain(self.letters.iter().cloned())
+            .filter(|letter| letter.lane == lane && letter.table == name)
+            .filter_map(|letter| {
+                self.read_again.iter().try_fold(letter, |l, chunk| chunk.leaves(l))
+            })
+            .flat_map(|letter| letter.keys().cloned().collect::<Vec<_>>())
+            .collect();
+        tally.parked.insert(name, waiting);
         Ok(())
     }
 
@@ -356,7 +382,8 @@ impl<'t> Writer<'t> {
 
     /// Letters first, then the target: rows, progress and counters in one transaction.
     pub(crate) fn commit(self, lanes: &mut [Lane]) -> Result<()> {
-        let Writer { assembly, flow, identity, txn, tallies, letters, emptied, .. } = self;
+        let Writer { assembly, flow, identity, txn, tallies, letters, emptied, read_again, .. } =
+            self;
         let now = assembly.environment.clock.now();
         for tally in tallies.values() {
             assert!(
@@ -375,6 +402,9 @@ impl<'t> Writer<'t> {
         }
         for (lane, table, place) in emptied {
             assembly.state.settle_emptied(identity.id, lane, &table, place, now)?;
+        }
+        for chunk in read_again {
+            chunk.settle(&assembly.state, identity.id, now)?;
         }
         let progress: Vec<LaneProgress> = tallies.values().map(|t| t.progress.clone()).collect();
         if is_planted(Defect::CountTwice) {

@@ -4,12 +4,12 @@
 
 use crate::images::State;
 use crate::look::Sight;
-use crate::order;
 use crate::rows::{Entry, Rows};
 use crate::settings::Settings;
 use crate::subject::RowPath;
 use change::planted::{Defect, is_planted};
 use change::{Digest, DigestKey, Key, Offset, Value};
+use connect::key_order;
 
 /// A row on one side of a finding.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ pub(crate) fn compare(sight: &Sight, key: DigestKey, settings: &Settings) -> Com
         differing_rows(sight, &suspect, &mut comparison.findings);
     }
     compare_touched(sight, &left_out, &mut comparison);
-    comparison.findings.sort_by(|a, b| order::compare(&a.key, &b.key));
+    comparison.findings.sort_by(|a, b| key_order::compare(&a.key, &b.key));
     comparison
 }
 

@@ -3,7 +3,6 @@
 //! What attribution and the explanation of foreign rows stand on. Only digests are kept.
 
 use crate::images::{Effect, OldRows, Reader, State};
-use crate::order;
 use crate::rows::Keep;
 use crate::subject::Subject;
 use crate::walk::{Stretch, walk};
@@ -101,9 +100,8 @@ impl Histories {
         {
             let bound = |key: &Option<Key>| key.as_ref().map(|key| reader.path.target_key(key));
             let range = KeyRange { after: bound(&chunk.after), upto: bound(&chunk.upto) };
-            let absent = |(bytes, key): &(&Vec<u8>, &Key)| {
-                !present.contains(*bytes) && order::within(key, &range)
-            };
+            let absent =
+                |(bytes, key): &(&Vec<u8>, &Key)| !present.contains(*bytes) && range.holds(key);
             for (bytes, _) in keys.iter().filter(absent) {
                 self.push(bytes, Version { offset, since, row: Some(None) });
             }

@@ -18,7 +18,6 @@ mod history;
 mod images;
 mod look;
 mod narrow;
-mod order;
 mod prove;
 mod repair;
 mod rows;

@@ -5,7 +5,6 @@
 
 use crate::Prover;
 use crate::images::{OldRows, Reader};
-use crate::order;
 use crate::rows::{Keep, Rows, SourceRows};
 use crate::subject::{Subject, Writer};
 use crate::surroundings::{Reached, Surroundings};
@@ -49,7 +48,7 @@ pub(crate) struct Sight {
 impl Sight {
     /// Whether a key, as the target spells it, lies in what was looked at.
     pub(crate) fn holds(&self, key: &Key) -> bool {
-        self.ranges.iter().any(|range| order::within(key, range))
+        self.ranges.iter().any(|range| range.holds(key))
     }
 }
 

@@ -5,9 +5,9 @@
 
 use crate::fit::is_bound;
 use crate::look::Sight;
-use crate::order;
 use change::{Key, TableSchema};
 use connect::KeyRange;
+use connect::key_order;
 
 /// The keys that a look knows, in order.
 pub(crate) struct Neighbours<'a> {
@@ -22,24 +22,24 @@ impl<'a> Neighbours<'a> {
         let mut known: Vec<Key> = sight.source.rows.keys().chain(sight.target.keys()).collect();
         known.extend(sight.touches.values().map(|touch| touch.key.clone()));
         known.retain(|key| is_bound(key, target));
-        known.sort_by(order::compare);
+        known.sort_by(key_order::compare);
         Neighbours { known, ranges: &sight.ranges }
     }
 
     /// The range of one key, as the target spells it.
     pub(crate) fn range(&self, key: &Key) -> KeyRange {
-        let smaller = self.known.partition_point(|k| order::compare(k, key).is_lt());
+        let smaller = self.known.partition_point(|k| key_order::compare(k, key).is_lt());
         let known = smaller.checked_sub(1).map(|place| self.known[place].clone());
         // Touched keys of other pieces are known too: never reach below what was looked at.
-        let looked_at = self.ranges.iter().find(|range| order::within(key, range));
+        let looked_at = self.ranges.iter().find(|range| range.holds(key));
         let bound = looked_at.and_then(|range| range.after.clone());
         let after = match (known, bound) {
-            (Some(known), Some(bound)) if order::compare(&known, &bound).is_lt() => Some(bound),
+            (Some(known), Some(bound)) if key_order::compare(&known, &bound).is_lt() => Some(bound),
             (Some(known), _) => Some(known),
             (None, bound) => bound,
         };
         let upto = match (self.known.get(smaller), looked_at.and_then(|r| r.upto.as_ref())) {
-            (Some(known), Some(bound)) if order::compare(known, bound).is_gt() => Some(bound),
+            (Some(known), Some(bound)) if key_order::compare(known, bound).is_gt() => Some(bound),
             (Some(known), _) => Some(known),
             (None, bound) => bound,
         };
@@ -48,8 +48,8 @@ impl<'a> Neighbours<'a> {
 
     /// The ranges of some keys; adjacent ones are joined.
     pub(crate) fn ranges(&self, mut keys: Vec<Key>) -> Vec<KeyRange> {
-        keys.sort_by(order::compare);
-        keys.dedup_by(|a, b| order::compare(a, b).is_eq());
+        keys.sort_by(key_order::compare);
+        keys.dedup_by(|a, b| key_order::compare(a, b).is_eq());
         let mut ranges: Vec<KeyRange> = Vec::new();
         for range in keys.iter().map(|key| self.range(key)) {
             match ranges.last_mut() {

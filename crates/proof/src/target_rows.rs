@@ -6,7 +6,6 @@
 //! or says that it cannot.
 
 use crate::fit::{StoredRow, batches, is_bound, relaxed};
-use crate::order;
 use crate::rows::{Keep, Rows};
 use crate::verdict::Reason;
 use change::{ColumnType, DigestKey, TableSchema, Value};
@@ -94,7 +93,7 @@ impl TargetReading<'_> {
             for row in 0..batch.num_rows() {
                 let row = StoredRow::read(&batch, &asked, declared, row);
                 let key = row.key(declared);
-                let held = self.ranges.iter().any(|range| order::within(&key, range));
+                let held = self.ranges.iter().any(|range| range.holds(&key));
                 // Null is in no range of a reader; wherever it is, the table is refused for it.
                 explained |= key.0.contains(&Value::Null) || (held && !is_bound(&key, declared));
                 if held {

@@ -204,6 +204,22 @@ impl State {
         Ok(())
     }
 
+    /// Puts what is left of a letter in its place; the note says why it is less.
+    ///
+    /// # Errors
+    /// The file cannot be written: the target must not commit.
+    pub fn rewrite(&self, id: i64, left: &NewLetter, note: &str) -> Result<()> {
+        let row = serde_json::to_string(&StoredRows::of(left))
+            .map_err(|e| Error::internal("a row cannot be stored").caused_by(e))?;
+        self.db()
+            .execute(
+                "update letter set key = ?2, row = ?3, op = ?4, note = ?5 where id = ?1",
+                params![id, left.key, row, left.op as u8, note],
+            )
+            .map_err(failed("letters cannot be written"))?;
+        Ok(())
+    }
+
     /// Settles all letters of a flow's lane: a new snapshot reads every row again.
     ///
     /// # Errors

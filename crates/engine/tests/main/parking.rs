@@ -4,7 +4,7 @@ use crate::world::{World, event_flow, text};
 use change::{ColumnType, Value};
 use connect::memory::{Edit, sample::shape};
 use connect::{Kind, State as Named, Target};
-use engine::{Letter, LetterStatus, Stepping, Unwatched};
+use engine::{CaptureOrder, Letter, LetterStatus, Stepping, Unwatched};
 use flow::TransactionMode;
 
 fn world() -> World {
@@ -109,4 +109,32 @@ fn a_flow_that_parks_too_much_stops_until_its_letters_are_settled() {
     world.sources["shop"].commit(&[Edit::insert("item", item(2_000, "good"))]).unwrap();
     drain(&world).unwrap();
     assert_eq!(world.target.rows("item").unwrap().len(), 961);
+}
+
+/// Found by seed 420 of the world: a snapshot read the rows again, and the letters from before it waited on; a replay
+/// brought back what the snapshot had not found.
+#[test]
+fn a_snapshot_settles_the_letters_that_it_has_overtaken() {
+    let world = world();
+    drain(&world).unwrap();
+    let shop = &world.sources["shop"];
+    shop.commit(&[Edit::insert("item", item(2, "bad"))]).unwrap();
+    drain(&world).unwrap();
+    let before = letters(&world);
+    assert_eq!(before.len(), 1);
+
+    let engine = world.engine();
+    engine.orders.place("shop", CaptureOrder::Snapshot { table: "item".into() });
+    let flow = engine.flow("items").unwrap().clone();
+    Stepping::open(&engine, &flow).unwrap().drain(&Unwatched).unwrap();
+
+    let waiting = letters(&world);
+    assert_eq!(waiting.len(), 1, "the row as the snapshot has read it");
+    assert!(waiting[0].change.offset > before[0].change.offset);
+    let identity = engine.identify(&flow).unwrap();
+    let settled =
+        engine.assembly.state.letters(identity.id, Some(LetterStatus::Discarded)).unwrap();
+    assert_eq!(settled.len(), 1);
+    assert_eq!(settled[0].id, before[0].id);
+    assert!(settled[0].note.as_deref().unwrap().contains("a snapshot has read this key again"));
 }

@@ -389,14 +389,16 @@ impl World {
     }
 }
 
-/// Whether a key waits behind a letter: until it is settled, and if an emptied table settled it, until that is passed.
+/// Whether a key waits behind a letter: until it is settled, and if an emptied table or a snapshot settled it, until
+/// that is passed.
 fn waits(letter: &Letter, progress: u64) -> bool {
-    let emptied =
-        letter.note.as_ref().and_then(|note| note.split_once("emptied the table at offset "));
+    let by_the_source = ["emptied the table at offset ", "read this key again at offset "];
+    let note = letter.note.as_deref().unwrap_or_default();
+    let settled_at = by_the_source.iter().find_map(|said| note.split_once(said));
     match letter.status {
         LetterStatus::Parked => true,
         LetterStatus::Discarded => {
-            emptied.is_some_and(|(_, at)| at.parse().is_ok_and(|at: u64| at > progress))
+            settled_at.is_some_and(|(_, at)| at.parse().is_ok_and(|at: u64| at > progress))
         }
         LetterStatus::Replayed => false,
     }

@@ -1,23 +1,30 @@
 //! The order of keys, as readers deliver rows: integers by value, text and bytes by their bytes.
 //!
-//! Used to place keys that come from the log into ranges. A key that were placed wrongly would only be looked at
-//! once more: what is reported is confirmed by reading.
+//! Used to place keys that come from the log, or from letters, into ranges of snapshots and proofs. A proof confirms
+//! by reading what it reports.
 
+use crate::read::KeyRange;
 use change::value::{FloatBits, decimal_text};
 use change::{Key, Value};
-use connect::KeyRange;
 use std::cmp::Ordering;
 
 /// Compares two keys of one table.
-pub(crate) fn compare(a: &Key, b: &Key) -> Ordering {
+pub fn compare(a: &Key, b: &Key) -> Ordering {
     let cells = a.0.iter().zip(&b.0).map(|(a, b)| compare_cells(a, b));
     cells.fold(Ordering::Equal, Ordering::then).then(a.0.len().cmp(&b.0.len()))
 }
 
-/// Whether a range holds a key.
-pub(crate) fn within(key: &Key, range: &KeyRange) -> bool {
-    range.after.as_ref().is_none_or(|after| compare(key, after).is_gt())
-        && range.upto.as_ref().is_none_or(|upto| compare(key, upto).is_le())
+impl KeyRange {
+    /// Whether the range holds a key.
+    pub fn holds(&self, key: &Key) -> bool {
+        self.after.as_ref().is_none_or(|after| compare(key, after).is_gt())
+            && self.upto.as_ref().is_none_or(|upto| compare(key, upto).is_le())
+    }
+
+    /// Whether the range holds every key.
+    pub fn is_full(&self) -> bool {
+        self.after.is_none() && self.upto.is_none()
+    }
 }
 
 fn compare_cells(a: &Value, b: &Value) -> Ordering {
@@ -127,8 +134,8 @@ mod tests {
         }
         let pair = |a: i64, b: &str| Key(vec![Value::Int(a), text(b)]);
         let range = KeyRange { after: Some(pair(1, "m")), upto: Some(pair(2, "b")) };
-        assert!(!within(&pair(1, "m"), &range));
-        assert!(within(&pair(1, "n"), &range) && within(&pair(2, "b"), &range));
-        assert!(!within(&pair(2, "c"), &range));
+        assert!(!range.holds(&pair(1, "m")));
+        assert!(range.holds(&pair(1, "n")) && range.holds(&pair(2, "b")));
+        assert!(!range.holds(&pair(2, "c")));
     }
 }
