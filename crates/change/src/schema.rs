@@ -111,12 +111,22 @@ pub struct Column {
     pub ty: ColumnType,
     /// Whether it may hold null. Key columns never do.
     pub nullable: bool,
+    /// What its system calls the type, where that says more than `ty`: `jsonb`, `integer`, `character varying(20)`. A
+    /// target of the same system declares it again; the cells of such a column move as its `ty`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
 }
 
 impl Column {
     /// A column; `nullable` says whether nulls are allowed.
     pub fn new(name: impl Into<String>, ty: ColumnType, nullable: bool) -> Self {
-        Column { name: name.into(), ty, nullable }
+        Column { name: name.into(), ty, nullable, declared: None }
+    }
+
+    /// The same column with its system's own name of the type.
+    #[must_use]
+    pub fn declared(self, declared: impl Into<String>) -> Self {
+        Column { declared: Some(declared.into()), ..self }
     }
 
     /// The Arrow field, nullable whatever the column says: an absent image is a row of nulls.

@@ -3,4 +3,5 @@
 //! Every product name of the project lives here, behind the traits of `connect`; nothing above this crate knows one.
 
 pub mod files;
+pub mod postgres;
 pub mod sqlite;

@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("seamount-proof", LEVEL_2),
     ("seamount-query", LEVEL_2),
     ("seamount-eventlog", LEVEL_2),
-    ("seamount-connectors", LEVEL_2),
+    ("seamount-connectors", &["seamount-change", "seamount-connect", "seamount-servers"]),
     (
         "seamount-engine",
         &["seamount-change", "seamount-connect", "seamount-flow", "seamount-proof"],
@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("seamount-cli", ALL),
     ("seamount-bench", ALL),
     ("seamount-faultdisk", &[]),
+    ("seamount-servers", &[]),
     ("seamount-sim", HARNESS),
     ("seamount-torture", &[]),
     ("xtask", &[]),
@@ -40,7 +41,14 @@ const ALL: &[&str] = &[
     "seamount-eventlog",
     "seamount-connectors",
     "seamount-engine",
+    "seamount-servers",
 ];
+
+/// Crates that only tests and benches may use.
+const DEV_ONLY: &[&str] = &["seamount-servers", "seamount-faultdisk"];
+
+/// Crates that never ship.
+const NEVER_SHIPS: &[&str] = &["seamount-bench", "seamount-sim", "seamount-torture"];
 
 /// The simulator: everything without SQL, over a disk that fails. The product never uses either of them.
 const HARNESS: &[&str] = &[
@@ -78,6 +86,15 @@ pub(crate) fn complaints(metadata: &Metadata) -> Vec<String> {
             let kind = dependency.kind.as_deref().unwrap_or("normal");
             if members.contains(used) && !allowed.contains(&used) {
                 found.push(format!("{} must not use {used} ({kind} dependency)", package.name));
+            }
+            if DEV_ONLY.contains(&used)
+                && kind == "normal"
+                && !NEVER_SHIPS.contains(&package.name.as_str())
+            {
+                found.push(format!(
+                    "{} must not ship {used}: only its tests may use it",
+                    package.name
+                ));
             }
             if used.starts_with("datafusion") && package.name != DATAFUSION_USER {
                 found.push(format!(

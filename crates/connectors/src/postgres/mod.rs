@@ -1,0 +1,104 @@
+//! PostgreSQL databases as sites: read at a cut, captured by logical replication, written with progress in one
+//! transaction.
+//!
+//! `postgres://user@host:5432/database`; docs/postgresql.md has the options. No two roles share a connection, and every
+//! connection is set so that each value has one text ([`session`]).
+
+mod address;
+mod binary;
+mod book;
+mod capture;
+mod catalogue;
+mod decode;
+mod error;
+mod filter;
+pub mod names;
+mod read;
+mod session;
+mod target;
+mod text;
+mod tls;
+pub mod types;
+
+use address::Address;
+use change::TableSchema;
+use connect::component::{Capabilities, Connector, SiteSettings};
+use connect::files::FileSite;
+use connect::read::{Cut, Readable};
+use connect::source::Source;
+use connect::target::Target;
+use connect::{Error, Result};
+use names::TableName;
+use postgres::Client;
+use read::PgCut;
+
+/// The connector of PostgreSQL databases.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Postgres;
+
+impl Connector for Postgres {
+    fn scheme(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            capture: true,
+            // As far as the replica identity of a table goes.
+            old_images: false,
+            transactional_target: true,
+            staged_target: true,
+            files: false,
+        }
+    }
+
+    fn readable(&self, settings: &SiteSettings) -> Result<Box<dyn Readable>> {
+        Ok(Box::new(PgSite::open(settings)?))
+    }
+
+    fn source(&self, settings: &SiteSettings) -> Result<Box<dyn Source>> {
+        Ok(Box::new(PgSite::open(settings)?))
+    }
+
+    fn target(&self, settings: &SiteSettings) -> Result<Box<dyn Target>> {
+        target::open(settings)
+    }
+
+    fn files(&self, settings: &SiteSettings) -> Result<Box<dyn FileSite>> {
+        Err(Error::invalid(format!("site {} is a database, no folder of files", settings.site))
+            .fix("name a table instead, or give the site a url that begins with `files:`"))
+    }
+}
+
+/// A database that is read, and captured.
+pub struct PgSite {
+    address: Address,
+    client: Client,
+}
+
+impl PgSite {
+    /// Logs in.
+    ///
+    /// # Errors
+    /// `Unavailable` when the server cannot be reached, `Invalid` when it refuses the login or the settings are wrong.
+    pub fn open(settings: &SiteSettings) -> Result<PgSite> {
+        let address = Address::of(settings)?;
+        let client = session::connect(&address)?;
+        Ok(PgSite { address, client })
+    }
+}
+
+impl Readable for PgSite {
+    fn tables(&mut self) -> Result<Vec<String>> {
+        catalogue::tables(&mut self.client)
+    }
+
+    fn describe(&mut self, table: &str) -> Result<TableSchema> {
+        let name = TableName::parse(table)?;
+        catalogue::require_shape(&mut self.client, &name, self.address.as_text)?.schema()
+    }
+
+    fn cut(&mut self) -> Result<Box<dyn Cut>> {
+        Ok(Box::new(PgCut::open(&self.address)?))
+    }
+}
