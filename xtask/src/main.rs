@@ -8,6 +8,7 @@ mod ci;
 mod example;
 mod metadata;
 mod process;
+mod servers;
 mod sim;
 mod test;
 mod torture;

@@ -3,13 +3,21 @@
 //! The output of `cargo test` passes through as it comes; only the last line is ours.
 
 use crate::process::{cargo, line};
+use crate::servers::{NEEDS_POSTGRES, has_postgres};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ExitCode, Stdio};
 
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    let postgres = has_postgres();
     command.args(arguments).stdout(Stdio::piped());
+    if !postgres {
+        if !arguments.iter().any(|argument| argument == "--") {
+            command.arg("--");
+        }
+        command.args(["--skip", NEEDS_POSTGRES]);
+    }
     eprintln!("+ {}", line(&command));
     let mut child = command.spawn().context("cannot start cargo")?;
     let output = child.stdout.take().expect("it was asked for above");
@@ -22,6 +30,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     }
     let status = child.wait().context("cargo test was lost")?;
     let strict = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+    if !postgres {
+        let how =
+            "PostgreSQL is not installed, and cannot be from here: apt-get install postgresql";
+        tally.ignored.push(format!("every test on PostgreSQL ({how})"));
+    }
     for name in &tally.ignored {
         println!("not run: {name}");
     }

@@ -20,7 +20,12 @@ const SMALLEST_LOG_FILE: u64 = 128 << 10;
 
 /// All connectors of this binary.
 pub(crate) fn connectors() -> Connectors {
-    Connectors::new(vec![Box::new(connectors::sqlite::Sqlite), Box::new(connectors::files::Files)])
+    Connectors::new(vec![
+        Box::new(connectors::sqlite::Sqlite),
+        Box::new(connectors::postgres::Postgres::new("postgres")),
+        Box::new(connectors::postgres::Postgres::new("postgresql")),
+        Box::new(connectors::files::Files),
+    ])
 }
 
 /// Reads and checks the project; warnings are told and do not stop.

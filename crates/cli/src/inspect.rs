@@ -1,7 +1,7 @@
 //! What `check --online`, `plan` and the start of a run may ask of the sites.
 
 use change::TableSchema;
-use connect::{Capabilities, Connectors, Error, FileOptions, Kind, Result};
+use connect::{Capabilities, Connectors, Error, FileOptions, Kind, Readable, Result};
 use flow::{Inspect, Project};
 use std::collections::BTreeMap;
 
@@ -30,8 +30,12 @@ impl<'p> Asking<'p> {
     }
 
     fn look(&self, site: &str, table: &str) -> Result<TableSchema> {
+        self.open(site)?.describe(table)
+    }
+
+    fn open(&self, site: &str) -> Result<Box<dyn Readable>> {
         let site = self.site(site)?;
-        self.connectors.of(&site.settings)?.readable(&site.settings)?.describe(table)
+        self.connectors.of(&site.settings)?.readable(&site.settings)
     }
 
     fn look_at_files(
@@ -67,6 +71,11 @@ impl Inspect for Asking<'_> {
         types: &BTreeMap<String, String>,
     ) -> Result<TableSchema> {
         let answer = self.look_at_files(site, pattern, types);
+        self.noted(answer)
+    }
+
+    fn keeps_old_rows(&mut self, site: &str, table: &str) -> Result<bool> {
+        let answer = self.open(site).and_then(|mut site| site.keeps_old_rows(table));
         self.noted(answer)
     }
 

@@ -101,6 +101,14 @@ pub trait Readable: Send {
     /// `Invalid` when it is not there or has a type we cannot carry exactly.
     fn describe(&mut self, table: &str) -> Result<TableSchema>;
 
+    /// Whether the old row of every update and delete of a table can be captured whole; a site may keep only its key.
+    ///
+    /// # Errors
+    /// `Invalid` when the table is not there.
+    fn keeps_old_rows(&mut self, _table: &str) -> Result<bool> {
+        Ok(true)
+    }
+
     /// A cut of now.
     ///
     /// # Errors

@@ -29,6 +29,10 @@ impl Readable for MaskedSource {
         reading::describe(self.inner.as_mut(), &self.site, table)
     }
 
+    fn keeps_old_rows(&mut self, table: &str) -> Result<bool> {
+        self.inner.keeps_old_rows(table)
+    }
+
     fn cut(&mut self) -> Result<Box<dyn Cut>> {
         reading::cut(self.inner.as_mut(), &self.site)
     }

@@ -25,6 +25,10 @@ impl Readable for MaskedReadable {
         describe(self.inner.as_mut(), &self.site, table)
     }
 
+    fn keeps_old_rows(&mut self, table: &str) -> Result<bool> {
+        self.inner.keeps_old_rows(table)
+    }
+
     fn cut(&mut self) -> Result<Box<dyn Cut>> {
         cut(self.inner.as_mut(), &self.site)
     }

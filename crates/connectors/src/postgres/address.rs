@@ -4,6 +4,7 @@
 //! Invariant: nothing is sent over a network in the clear, and no server is trusted that does not show a certificate
 //! of its name, unless the site says so in writing (`sslmode`). A Unix socket and loopback need none.
 
+use super::login::{Surroundings, complete};
 use super::types::AsText;
 use connect::{Error, Result, SiteSettings};
 use postgres::Config;
@@ -44,12 +45,19 @@ impl Address {
         let (ours, theirs): (Vec<&str>, Vec<&str>) = query
             .split('&')
             .filter(|part| !part.is_empty())
-            .partition(|part| part.starts_with("ssl"));
+            .partition(|part| part.starts_with("ssl") || part.starts_with("service="));
         let rest = if theirs.is_empty() { String::new() } else { format!("?{}", theirs.join("&")) };
-        let config = Config::from_str(&format!("{url}{rest}")).map_err(|_| {
+        let mut config = Config::from_str(&format!("{url}{rest}")).map_err(|_| {
             at(Error::invalid("the url is no address of a PostgreSQL database")
                 .fix("write it as postgres://user@host:5432/database"))
         })?;
+        let service = ours.iter().find_map(|part| part.strip_prefix("service="));
+        let around = Surroundings { variable: &|name| std::env::var(name).ok() };
+        complete(&mut config, service, &around).map_err(at)?;
+        if config.get_hosts().is_empty() {
+            return Err(at(Error::invalid("the url names no host")
+                .fix("write it as postgres://user@host:5432/database, or set PGHOST")));
+        }
         let tls = tls(&ours, &config).map_err(at)?;
         let as_text = as_text(settings)?;
         Ok(Address { site: settings.site.clone(), config, tls, as_text })

@@ -12,6 +12,7 @@ mod catalogue;
 mod decode;
 mod error;
 mod filter;
+mod login;
 pub mod names;
 mod read;
 mod session;
@@ -21,6 +22,7 @@ mod tls;
 pub mod types;
 
 use address::Address;
+use catalogue::ReplicaIdentity;
 use change::TableSchema;
 use connect::component::{Capabilities, Connector, SiteSettings};
 use connect::files::FileSite;
@@ -33,19 +35,28 @@ use postgres::Client;
 use read::PgCut;
 
 /// The connector of PostgreSQL databases.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Postgres;
+#[derive(Clone, Copy, Debug)]
+pub struct Postgres {
+    scheme: &'static str,
+}
+
+impl Postgres {
+    /// The connector under one of its two schemes, `postgres` and `postgresql`.
+    pub fn new(scheme: &'static str) -> Postgres {
+        Postgres { scheme }
+    }
+}
 
 impl Connector for Postgres {
     fn scheme(&self) -> &'static str {
-        "postgres"
+        self.scheme
     }
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             capture: true,
-            // As far as the replica identity of a table goes.
-            old_images: false,
+            // As far as the replica identity of a table goes: `keeps_old_rows` says.
+            old_images: true,
             transactional_target: true,
             staged_target: true,
             files: false,
@@ -96,6 +107,12 @@ impl Readable for PgSite {
     fn describe(&mut self, table: &str) -> Result<TableSchema> {
         let name = TableName::parse(table)?;
         catalogue::require_shape(&mut self.client, &name, self.address.as_text)?.schema()
+    }
+
+    fn keeps_old_rows(&mut self, table: &str) -> Result<bool> {
+        let name = TableName::parse(table)?;
+        let shape = catalogue::require_shape(&mut self.client, &name, self.address.as_text)?;
+        Ok(shape.identity == ReplicaIdentity::Full)
     }
 
     fn cut(&mut self) -> Result<Box<dyn Cut>> {

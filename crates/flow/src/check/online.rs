@@ -29,6 +29,14 @@ pub trait Inspect {
         types: &BTreeMap<String, String>,
     ) -> Result<TableSchema>;
 
+    /// Whether the old row of every update and delete of a table can be captured whole.
+    ///
+    /// # Errors
+    /// As [`Inspect::describe`].
+    fn keeps_old_rows(&mut self, _site: &str, _table: &str) -> Result<bool> {
+        Ok(true)
+    }
+
     /// What the site's connector can do.
     fn capabilities(&self, site: &str) -> Capabilities;
 }
@@ -179,6 +187,12 @@ fn events_blocked(
     if let (Some(site), true) = (no_old, flow.transform.is_some()) {
         return Some(format!(
             "{site} sends no old rows, which the transform needs for updates and deletes"
+        ));
+    }
+    if let Some((site, table)) = &shapes.forgetful {
+        return Some(format!(
+            "{site} keeps only the key of old rows of {table}, and the transform needs them whole \
+             (PostgreSQL: ALTER TABLE {table} REPLICA IDENTITY FULL)"
         ));
     }
     let writes = flow.writer == Writer::Flow && project.sites.contains_key(&flow.target);

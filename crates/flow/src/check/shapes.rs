@@ -15,6 +15,8 @@ pub(crate) struct Shapes {
     pub(crate) tables: Vec<(String, TableSchema)>,
     /// The first site and table without a key.
     pub(crate) keyless: Option<(String, String)>,
+    /// The first site and table whose old rows are not kept whole, where the transform needs them.
+    pub(crate) forgetful: Option<(String, String)>,
     /// Why the transform is relational.
     pub(crate) because: Option<String>,
     /// The columns that come out of the transform.
@@ -44,6 +46,13 @@ pub(crate) fn of_sites(
             };
             if shape.key().is_empty() && shapes.keyless.is_none() && flow.from == From::Tables {
                 shapes.keyless = Some((site.clone(), table.source.clone()));
+            }
+            let wants_old = flow.transform.is_some() && flow.from == From::Tables;
+            if wants_old
+                && shapes.forgetful.is_none()
+                && let Ok(false) = inspect.keeps_old_rows(site, &table.source)
+            {
+                shapes.forgetful = Some((site.clone(), table.source.clone()));
             }
             match &first {
                 None => first = Some((site, shape)),

@@ -14,6 +14,8 @@ struct World {
     /// By site; `None`: nothing of this name.
     tables: BTreeMap<&'static str, Option<TableSchema>>,
     capabilities: Capabilities,
+    /// Whether only keys of old rows are kept.
+    forgetful: bool,
 }
 
 fn columns(names: &[(&str, ColumnType)], key: &[&str]) -> TableSchema {
@@ -37,7 +39,7 @@ impl World {
             files: false,
         };
         let tables = [("paris", Some(inventory())), ("oslo", Some(inventory()))];
-        World { tables: BTreeMap::from(tables), capabilities }
+        World { tables: BTreeMap::from(tables), capabilities, forgetful: false }
     }
 
     fn everywhere(schema: &TableSchema) -> World {
@@ -70,6 +72,10 @@ impl Inspect for World {
     ) -> Result<TableSchema> {
         let names = [("sku", ColumnType::Text), ("price", ColumnType::Text)];
         Ok(columns(&names, &[]))
+    }
+
+    fn keeps_old_rows(&mut self, _: &str, _: &str) -> Result<bool> {
+        Ok(!self.forgetful)
     }
 
     fn capabilities(&self, _: &str) -> Capabilities {
@@ -204,6 +210,7 @@ fn every_code_of_the_sites_is_brought_about() {
         ),
         ("E0416", vec![], World::right().with(|c| c.capture = false)),
         ("E0416", vec![], World::right().with(|c| c.old_images = false)),
+        ("E0416", vec![], World { forgetful: true, ..World::right() }),
         ("E0416", vec![batch], World::right().with(|c| c.staged_target = false)),
     ];
     let mut seen = BTreeSet::from(["E0408"]);
