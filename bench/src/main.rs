@@ -3,6 +3,7 @@
 mod latency;
 mod log;
 mod measure;
+mod postgres;
 mod sqlite_capture;
 
 use anyhow::{Result, bail};
@@ -14,7 +15,15 @@ use std::process::ExitCode;
 type Bench = (&'static str, &'static str, fn(&mut Goals, &Place) -> Result<()>);
 
 const BENCHES: &[Bench] = &[
-    ("latency", "G10: one change from a SQLite site to a SQLite target", latency::run),
+    (
+        "apply",
+        "G2: a backlog of single-row transactions, PostgreSQL to PostgreSQL",
+        postgres::apply::run,
+    ),
+    ("bigtx", "G3: one huge transaction, PostgreSQL to PostgreSQL", postgres::bigtx::run),
+    ("capture", "G5: PostgreSQL into the durable log", postgres::capture::run),
+    ("copy", "G1: an initial copy, PostgreSQL to PostgreSQL", postgres::copy::run),
+    ("latency", "G4, G10: one change end to end, PostgreSQL and SQLite", every_latency),
     ("log", "G6: the embedded log, appended, shared by writers, replayed", log::run),
     (
         "sqlite-capture",
@@ -33,6 +42,11 @@ impl Place {
     pub(crate) fn folder(&self) -> Result<tempfile::TempDir> {
         Ok(tempfile::tempdir_in(&self.dir)?)
     }
+}
+
+fn every_latency(goals: &mut Goals, place: &Place) -> Result<()> {
+    latency::run(goals, place)?;
+    postgres::latency::run(goals, place)
 }
 
 fn main() -> ExitCode {

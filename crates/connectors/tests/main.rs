@@ -10,6 +10,10 @@ mod files_beneath;
 mod files_csv;
 #[path = "main/files_limits.rs"]
 mod files_limits;
+#[path = "main/postgres_read.rs"]
+mod postgres_read;
+#[path = "main/postgres_site.rs"]
+mod postgres_site;
 #[path = "main/sqlite_capture.rs"]
 mod sqlite_capture;
 #[path = "main/sqlite_capture_histories.rs"]
