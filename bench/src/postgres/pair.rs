@@ -29,7 +29,7 @@ impl Pair {
             ("autovacuum", "off"),
         ];
         let settings = settings.map(|(name, value)| (name.into(), value.into())).to_vec();
-        let recipe = Recipe { durability: Durability::Full, settings };
+        let recipe = Recipe { durability: Durability::Full, settings, ..Recipe::default() };
         Ok(Pair { source: Cluster::start(&recipe)?, target: Cluster::start(&recipe)? })
     }
 

@@ -14,6 +14,8 @@ mod files_limits;
 mod postgres_read;
 #[path = "main/postgres_site.rs"]
 mod postgres_site;
+#[path = "main/postgres_tls.rs"]
+mod postgres_tls;
 #[path = "main/sqlite_capture.rs"]
 mod sqlite_capture;
 #[path = "main/sqlite_capture_histories.rs"]

@@ -4,6 +4,7 @@ use crate::guard::Guarded;
 use crate::unprivileged::Runner;
 use anyhow::{Context, Result, bail, ensure};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,11 +34,13 @@ pub struct Recipe {
     pub durability: Durability,
     /// Lines of its configuration, over ours.
     pub settings: Vec<(String, String)>,
+    /// Private files in its folder of data, by name: certificates, keys.
+    pub files: Vec<(String, String)>,
 }
 
 impl Default for Recipe {
     fn default() -> Recipe {
-        Recipe { durability: Durability::None, settings: Vec::new() }
+        Recipe { durability: Durability::None, settings: Vec::new(), files: Vec::new() }
     }
 }
 
@@ -114,8 +117,15 @@ impl Cluster {
         for (name, value) in &recipe.settings {
             lines += &format!("{name} = '{value}'\n");
         }
-        let file = self.data_folder().join("postgresql.auto.conf");
-        std::fs::write(&file, lines).context("cannot configure the cluster")?;
+        self.write("postgresql.auto.conf", &lines)?;
+        recipe.files.iter().try_for_each(|(name, text)| self.write(name, text))
+    }
+
+    /// Writes a private file of the runner's into the folder of data.
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let file = self.data_folder().join(name);
+        std::fs::write(&file, text).with_context(|| format!("cannot write {name}"))?;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
         self.runner.owns(&file)
     }
 
