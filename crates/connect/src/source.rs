@@ -5,6 +5,7 @@ use crate::log::Bounds;
 use crate::read::Readable;
 use crate::target::Claim;
 use change::{GroupBody, History, Key, SnapshotId, SourcePosition};
+use std::time::Duration;
 
 /// From where to capture.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +70,15 @@ pub trait ChangeReader: Send {
     /// `Unavailable` (try again), `Invalid` with `State::HistoryChanged`, `State::PositionLost` or
     /// `State::SchemaBlocked` (stop), `Refused` when a value does not fit its column's type.
     fn poll(&mut self, bounds: Bounds) -> Result<Option<GroupBody>>;
+
+    /// Waits until something may have come, at most so long; whether it has waited. A source that can only be asked says
+    /// no at once.
+    ///
+    /// # Errors
+    /// As [`ChangeReader::poll`].
+    fn wait(&mut self, _longest: Duration) -> Result<bool> {
+        Ok(false)
+    }
 
     /// Shows the source who reads it. From then on an engine that was shown before and is not known to this one lets go
     /// of nothing there: one that slept while another took over must not acknowledge what its successor has not read.

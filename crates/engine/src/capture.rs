@@ -162,6 +162,14 @@ impl LaneCapture {
         self.reader.retained()
     }
 
+    /// Waits until something may have come, at most so long; whether it has waited.
+    ///
+    /// # Errors
+    /// Of the source. Open the capture again afterwards.
+    pub fn wait(&mut self, longest: Duration) -> Result<bool> {
+        self.reader.wait(longest).map_err(|e| e.at(&self.lane.site))
+    }
+
     /// Moves one group into the log, and acknowledges what has become durable.
     ///
     /// # Errors

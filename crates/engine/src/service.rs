@@ -21,6 +21,8 @@ use std::time::Duration;
 const CAPTURE_THREADS: usize = 4;
 /// Longest pause of an idle capture: what an idle site adds to the latency of its next change.
 const IDLE_POLL: Duration = Duration::from_millis(5);
+/// Longest wait at a source that wakes us by itself; orders and a stop are heard behind it.
+const SOURCE_WAIT: Duration = Duration::from_millis(20);
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 
 /// Tells threads to stop, and why the engine had to.
@@ -195,13 +197,28 @@ impl CaptureWorker {
                     Err(e) => site_failed(&self.engine, &self.board, &self.stop, site, e),
                 }
             }
-            if !moved {
+            if !moved && !self.wait() {
                 clock.sleep(IDLE_POLL);
             }
         }
         for capture in self.sites.iter_mut().filter_map(|site| site.capture.as_mut()) {
             // What is not acknowledged now is read again at the next start.
             let _ = capture.settle(Duration::from_secs(5));
+        }
+    }
+}
+
+impl CaptureWorker {
+    /// Waits at the one site of this thread, where it can be waited at; whether that was done.
+    fn wait(&mut self) -> bool {
+        let [site] = self.sites.as_mut_slice() else { return false };
+        let Some(capture) = &mut site.capture else { return false };
+        match capture.wait(SOURCE_WAIT) {
+            Ok(waited) => waited,
+            Err(e) => {
+                site_failed(&self.engine, &self.board, &self.stop, site, e);
+                false
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use change::mask::{MaskKey, MaskedTable, TableMask, Unfit};
 use change::planted::{Defect, is_planted};
 use change::{ChangeBatch, GroupBody, History, SourcePosition, TableSchema};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A site that can be captured, behind its masks.
 pub(super) struct MaskedSource {
@@ -113,6 +114,10 @@ impl ChangeReader for MaskedReader {
         let batches = body.batches.drain(..).map(|batch| self.masked(batch));
         body.batches = batches.collect::<Result<_>>()?;
         Ok(Some(body))
+    }
+
+    fn wait(&mut self, longest: Duration) -> Result<bool> {
+        self.inner.wait(longest)
     }
 
     fn claim(&mut self, claim: &Claim) -> Result<()> {
