@@ -59,6 +59,8 @@ pub enum Defect {
     TrimPastConsumer,
     /// A snapshot goes on behind a chunk that is not durable.
     SnapshotPastDurable,
+    /// What the target has recorded of letters is not asked for.
+    LettersForgetTheTarget,
     /// Rows of a range that its snapshot chunk does not hold stay in the target.
     KeepGhosts,
     /// Groups that wait for the disk are not limited.
@@ -173,6 +175,7 @@ impl Defect {
         Defect::NewestSchema,
         Defect::TrimPastConsumer,
         Defect::SnapshotPastDurable,
+        Defect::LettersForgetTheTarget,
         Defect::KeepGhosts,
         Defect::UnboundedWaiting,
         Defect::RetryFailedSync,

@@ -1,7 +1,8 @@
 //! Applying: rows and progress in one transaction, staged runs, and who may write.
 //!
 //! Bookkeeping lives beside the user's tables and travels with them in a backup: one row for the epoch, one for
-//! each flow's generation, one for each (flow, lane) with its progress and counters, one for each published run.
+//! each flow's generation, one for each (flow, lane) with its progress and counters, one for each published run, and one
+//! for each change that was set aside and is settled.
 
 use crate::error::Result;
 use crate::read::{KeyRange, Owner, Readable};
@@ -122,6 +123,44 @@ pub struct FlowProgress {
     pub lanes: BTreeMap<LaneId, LaneProgress>,
 }
 
+/// The place of a change that a flow has set aside: a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LetterPlace {
+    /// Its lane.
+    pub lane: LaneId,
+    /// Its group.
+    pub offset: Offset,
+    /// Its place in the group.
+    pub ordinal: u32,
+}
+
+/// What became of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Its change was written after all.
+    Replayed,
+    /// Its change will not be written: a person gave it up, or what came behind it overtook it.
+    Discarded,
+}
+
+impl Fate {
+    /// As bookkeeping stores it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Fate::Replayed => "replayed",
+            Fate::Discarded => "discarded",
+        }
+    }
+
+    /// As bookkeeping has stored it.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Fate::Replayed, Fate::Discarded].into_iter().find(|fate| fate.word() == word)
+    }
+}
+
+/// The letters of a flow that are settled.
+pub type Fates = BTreeMap<LetterPlace, Fate>;
+
 /// Who wants to write. The holder is random and new at every start of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -231,6 +270,13 @@ pub trait Target: Readable {
     /// The site is gone.
     fn progress(&mut self, flow: FlowId) -> Result<Option<FlowProgress>>;
 
+    /// What became of a flow's letters, as committed transactions have recorded it, whatever their generation. A
+    /// letter that waits has no record.
+    ///
+    /// # Errors
+    /// The site is gone.
+    fn letters(&mut self, flow: FlowId) -> Result<Fates>;
+
     /// Opens a transaction: the epoch and the generation are checked and locked first.
     ///
     /// # Errors
@@ -307,6 +353,13 @@ pub trait TargetTransaction {
     /// # Errors
     /// `Refused` when a constraint forbids it.
     fn clear(&mut self, table: &TargetTable) -> Result<u64>;
+
+    /// Records what became of letters of this flow, together with everything else in this transaction; the record of
+    /// a letter that waits (again) goes.
+    ///
+    /// # Errors
+    /// The site is gone.
+    fn record_letters(&mut self, fates: &[(LetterPlace, Option<Fate>)]) -> Result<()>;
 
     /// Makes everything visible together with the progress, durably.
     ///

@@ -6,6 +6,7 @@
 
 use crate::assembly::{Assembly, Step};
 use crate::engine::Engine;
+use crate::fates::Told;
 use crate::lane::{Lane, Sighting};
 use crate::orders::Orders;
 use crate::repairs::Repairs;
@@ -13,7 +14,7 @@ use crate::state::{FlowIdentity, Letter};
 use crate::write::{Manner, Writer};
 use change::planted::{Defect, is_planted};
 use change::{Group, Offset};
-use connect::{Bounds, Error, Kind, Result, State as Named, Target};
+use connect::{Bounds, Error, Fate, Kind, Result, State as Named, Target};
 use flow::{Flow, TransactionMode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,19 +124,13 @@ impl Applier {
     }
 
     fn open_lanes(&mut self, orders: &Orders) -> Result<()> {
-        let found = self.target.progress(self.identity.id)?;
+        let told = Told::by(self.target.as_mut(), self.identity.id)?;
         for name in self.flow.sites.clone() {
             let site = self.assembly.project.sites.get(&name).cloned().ok_or_else(|| {
                 Error::internal(format!("flow {} names unknown site {name}", self.flow.name))
             })?;
-            let mut lane = Lane::open(
-                &self.assembly,
-                orders,
-                &self.flow,
-                &self.identity,
-                site,
-                found.as_ref(),
-            )?;
+            let mut lane =
+                Lane::open(&self.assembly, orders, &self.flow, &self.identity, site, &told)?;
             lane.plan_from_source(
                 &self.assembly,
                 &self.flow,
@@ -239,9 +234,9 @@ impl Applier {
 
     /// Takes progress from the target again, and the parked keys with it.
     fn reload(&mut self) -> Result<()> {
-        let found = self.target.progress(self.identity.id)?;
+        let told = Told::by(self.target.as_mut(), self.identity.id)?;
         for lane in &mut self.lanes {
-            lane.resume(&self.assembly, &self.identity, found.as_ref())?;
+            lane.resume(&self.assembly, &self.identity, &told)?;
         }
         Ok(())
     }
@@ -335,7 +330,7 @@ impl Applier {
         Ok(())
     }
 
-    /// Writes the letters of one key, in order, in one transaction; progress stays where it is.
+    /// Writes the letters of one key, in order, and that they were, in one transaction; progress stays where it is.
     ///
     /// # Errors
     /// `Refused` when the target refuses one of them still; nothing was written then.
@@ -356,7 +351,10 @@ impl Applier {
                 txn.write(&table, work)?;
             }
             progress = vec![lane.progress.clone()];
+            lane.tell(txn.as_mut())?;
         }
+        let replayed = letters.iter().map(|letter| (letter.change.place(), Some(Fate::Replayed)));
+        txn.record_letters(&replayed.collect::<Vec<_>>())?;
         txn.commit(&progress)?;
         self.reload()
     }

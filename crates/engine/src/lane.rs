@@ -1,6 +1,7 @@
 //! One lane as a flow consumes it: progress, the paths of its tables, the keys that are set aside.
 
 use crate::assembly::Assembly;
+use crate::fates::{Told, Unrecorded, Written};
 use crate::mask;
 use crate::orders::{CaptureOrder, Orders};
 use crate::path::TablePath;
@@ -9,9 +10,7 @@ use arrow::datatypes::SchemaRef;
 use change::compatibility::{Compatibility, compare};
 use change::planted::{Defect, is_planted};
 use change::{Group, GroupKind, LaneId, Offset, SnapshotId, SourcePosition, TableSchema};
-use connect::{
-    Bounds, Counters, Error, FlowProgress, Kind, LaneProgress, Result, State as Named, Tail, Target,
-};
+use connect::{Bounds, Counters, Error, Kind, LaneProgress, Result, State as Named, Tail, Target};
 use flow::{Flow, FlowTable, NewColumns, Site};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -54,6 +53,7 @@ pub struct Lane {
     /// Tables whose shape is known from the source alone so far.
     unheard: HashSet<String>,
     pub(crate) parked: Parked,
+    pub(crate) unrecorded: Unrecorded,
 }
 
 impl Lane {
@@ -64,8 +64,9 @@ impl Lane {
         flow: &Flow,
         identity: &FlowIdentity,
         site: Site,
-        found: Option<&FlowProgress>,
+        told: &Told,
     ) -> Result<Lane> {
+        let found = told.progress.as_ref();
         let minted = LaneId::mint(assembly.environment.random.bits());
         let id = assembly.state.lane_or(&site.name, minted)?.id;
         mask::settle(assembly, id, &site)?;
@@ -78,6 +79,7 @@ impl Lane {
             paths: Vec::new(),
             unheard: HashSet::new(),
             parked: HashMap::new(),
+            unrecorded: Unrecorded::new(),
         };
         let known = found
             .filter(|p| p.generation == identity.generation)
@@ -96,7 +98,7 @@ impl Lane {
             }
             lane.start = lane.first_offset(assembly, orders, flow, wrote_before)?;
         }
-        lane.resume(assembly, identity, found)?;
+        lane.resume(assembly, identity, told)?;
         Ok(lane)
     }
 
@@ -168,16 +170,18 @@ impl Lane {
         }
     }
 
-    /// Takes progress and parked keys as they are stored. Letters beyond the progress will come again.
+    /// Takes progress, and parked keys as they are stored. Letters beyond the progress will come again; for the others
+    /// the target's word counts.
     pub(crate) fn resume(
         &mut self,
         assembly: &Assembly,
         identity: &FlowIdentity,
-        found: Option<&FlowProgress>,
+        told: &Told,
     ) -> Result<()> {
-        let current = found.filter(|p| p.generation == identity.generation);
+        let current = told.progress.as_ref().filter(|p| p.generation == identity.generation);
+        let known = current.and_then(|p| p.lanes.get(&self.id));
         let counted = self.progress.counters;
-        self.progress = match current.and_then(|p| p.lanes.get(&self.id)) {
+        self.progress = match known {
             Some(progress) => progress.clone(),
             None => fresh(assembly, self.id, self.start),
         };
@@ -185,6 +189,8 @@ impl Lane {
             self.progress.counters = counted;
         }
         self.check_log(assembly)?;
+        let written = if known.is_some() { Written::Before } else { Written::Never };
+        self.heed(assembly, identity.id, told, written)?;
         if !is_planted(Defect::KeepLettersBeyond) {
             assembly.state.drop_letters_beyond(identity.id, self.id, self.progress.offset)?;
         }

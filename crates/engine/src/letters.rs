@@ -1,14 +1,15 @@
-//! Dead letters replayed: in their order by key, through the same writes as any change, then settled.
+//! Dead letters replayed, in their order by key, through the same writes as any change; or given up.
 //!
-//! Idempotent: a key's letters are written in order and nothing newer of the key is applied until they are settled,
-//! so that a second replay after a crash writes the same rows again.
+//! Invariant: what becomes of a letter stands in the target, in the transaction that writes its rows, before the state
+//! file says so. A replay whose end was lost is not done twice, whatever is set back to an older copy.
 
 use crate::apply::Applier;
 use crate::engine::Engine;
+use crate::fates::Told;
 use crate::path::TablePath;
 use crate::state::{Letter, LetterStatus, NewLetter};
 use change::{Op, TableSchema, Value};
-use connect::{Error, Kind, Result, RowWork, TargetTable};
+use connect::{Error, Fate, Kind, Result, RowWork, TargetTable};
 use flow::Flow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,9 +37,10 @@ pub fn replay_letters(
 ) -> Result<LettersReplayed> {
     let identity = engine.identify(flow)?;
     let state = &engine.assembly.state;
-    let waiting = state.letters(identity.id, Some(LetterStatus::Parked))?;
     let asked = |letter: &&Letter| ids.is_none_or(|ids| ids.contains(&letter.id));
     let mut applier = Applier::open(engine, flow, &identity)?;
+    // The target has had its word now.
+    let waiting = state.letters(identity.id, Some(LetterStatus::Parked))?;
     let mut outcome = LettersReplayed::default();
     for letters in chains(&waiting) {
         if !letters.iter().any(asked) {
@@ -48,7 +50,7 @@ pub fn replay_letters(
             Ok(()) => {
                 let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
                 let now = engine.assembly.environment.clock.now();
-                state.settle(&ids, LetterStatus::Replayed, note, now)?;
+                state.settle_at_target(&ids, LetterStatus::Replayed, note, now)?;
                 outcome.applied += ids.len() as u64;
             }
             Err(e) if e.kind == Kind::Refused => {
@@ -59,6 +61,35 @@ pub fn replay_letters(
         }
     }
     Ok(outcome)
+}
+
+/// Gives letters up for good; returns how many waited. The target is told first: where it cannot be, nothing is done.
+///
+/// # Errors
+/// Those of the target; the state file cannot be written.
+pub fn discard_letters(engine: &Engine, flow: &Flow, ids: &[i64], note: &str) -> Result<u64> {
+    let identity = engine.identify(flow)?;
+    let state = &engine.assembly.state;
+    let now = engine.assembly.environment.clock.now();
+    let mut target = engine.open_target(&flow.target)?;
+    target.adopt(identity.id, identity.generation)?;
+    let told = Told::by(target.as_mut(), identity.id)?;
+    // A generation that has not written here yet tells it with its first commit.
+    let written = told.progress.filter(|progress| progress.generation == identity.generation);
+    for lane in written.iter().flat_map(|progress| progress.lanes.values()) {
+        state.heed(identity.id, (lane.lane, lane.offset), &told.letters, now)?;
+    }
+    let mut letters = state.letters(identity.id, Some(LetterStatus::Parked))?;
+    letters.retain(|letter| ids.contains(&letter.id));
+    if written.is_some() && !letters.is_empty() {
+        let fates = letters.iter().map(|letter| (letter.change.place(), Some(Fate::Discarded)));
+        let mut txn = target.begin(identity.id, identity.generation)?;
+        txn.record_letters(&fates.collect::<Vec<_>>())?;
+        txn.commit(&[])?;
+    }
+    let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
+    state.settle(&ids, LetterStatus::Discarded, note, now)?;
+    Ok(ids.len() as u64)
 }
 
 /// Tables and canonical keys that letters of one chain touch.
@@ -76,7 +107,7 @@ fn chains(waiting: &[Letter]) -> Vec<Vec<&Letter>> {
             keys.extend(other);
             letters.extend(others);
         }
-        letters.sort_by_key(|letter| letter.id);
+        letters.sort_by_key(|letter| letter.change.place());
         chains.push((keys, letters));
     }
     chains.into_iter().map(|(_, letters)| letters).collect()

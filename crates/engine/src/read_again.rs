@@ -8,7 +8,7 @@ use crate::lane::Lane;
 use crate::path::TablePath;
 use crate::state::{Letter, LetterStatus, NewLetter, State};
 use change::{FlowId, Key, LaneId, Offset, Op, SnapshotChunk, Value};
-use connect::{Error, KeyRange, Result, TargetTable};
+use connect::{Error, KeyRange, LetterPlace, Result, TargetTable};
 use flow::Flow;
 
 /// A range of a target table that a snapshot chunk has read again.
@@ -67,21 +67,25 @@ impl ReadAgain {
         })
     }
 
-    /// Settles the letters behind which the chunk stands.
+    /// Settles the letters behind which the chunk stands, and says where those are.
     ///
     /// # Errors
     /// The state file cannot be used: the target must not commit.
-    pub(crate) fn settle(&self, state: &State, flow: FlowId, now: i64) -> Result<()> {
+    pub(crate) fn settle(&self, state: &State, flow: FlowId, now: i64) -> Result<Vec<LetterPlace>> {
         let note = format!("a snapshot has read this key again at offset {}", self.at);
-        let mut gone = Vec::new();
+        let (mut gone, mut places) = (Vec::new(), Vec::new());
         for Letter { id, change, .. } in state.letters(flow, Some(LetterStatus::Parked))? {
             match self.leaves(change.clone()) {
-                None => gone.push(id),
+                None => {
+                    gone.push(id);
+                    places.push(change.place());
+                }
                 Some(left) if left != change => state.rewrite(id, &left, &note)?,
                 Some(_) => {}
             }
         }
-        state.settle(&gone, LetterStatus::Discarded, &note, now)
+        state.settle_at_target(&gone, LetterStatus::Discarded, &note, now)?;
+        Ok(places)
     }
 
     /// Whether the range holds a row. Where not every cell of its key is known, only the full range does for sure.

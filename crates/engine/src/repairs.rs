@@ -102,8 +102,10 @@ pub(crate) fn apply(
         if rows.num_rows() > 0 {
             txn.write(path.target(), &RowWork::Upsert(rows))?;
         }
+        lane.tell(txn.as_mut())?;
         txn.commit(std::slice::from_ref(&progress))?;
         lane.progress = progress;
+        lane.unrecorded.clear();
     }
     let outcome = RepairOutcome { repaired: kept as u64, dropped: (asked - kept) as u64 };
     // Whoever asked may have gone; the repair stands all the same.

@@ -6,6 +6,7 @@
 
 mod audit;
 mod certificates;
+mod fates;
 mod flows;
 mod lanes;
 mod letters;
@@ -49,7 +50,7 @@ const TABLES: &str = "
         log_offset integer not null, ordinal integer not null, target_table text not null,
         key blob not null, row text not null, op integer not null, reason text not null,
         parked_at integer not null, status text not null default 'parked', note text,
-        settled_at integer, unique (flow, lane, log_offset, ordinal));
+        settled_at integer, at_target integer not null default 0, unique (flow, lane, log_offset, ordinal));
     create index if not exists letter_by_key on letter (flow, status, target_table, key, id);
     create table if not exists run (
         id integer primary key, flow integer not null, interval text not null, state text not null,
@@ -107,6 +108,7 @@ impl State {
                 .fix("run the newer seamount"));
         }
         db.execute_batch(TABLES).map_err(failed("state.db cannot be laid out"))?;
+        fates::add_what_came_later(&db)?;
         db.pragma_update(None, "user_version", LAYOUT).map_err(failed("state.db"))?;
         Ok(State { db: Arc::new(Mutex::new(db)), author: Arc::default() })
     }

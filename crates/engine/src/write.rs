@@ -13,7 +13,10 @@ use crate::state::{FlowIdentity, LetterStatus, MovedFrom, NewLetter};
 use arrow::array::RecordBatch;
 use change::planted::{Defect, is_planted};
 use change::{Group, GroupKind, LaneId, Offset, Value};
-use connect::{Counters, Error, KeyRange, Kind, LaneProgress, Result, RowWork, TargetTransaction};
+use connect::{
+    Counters, Error, Fate, KeyRange, Kind, LaneProgress, LetterPlace, Result, RowWork,
+    TargetTransaction,
+};
 use flow::Flow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -380,10 +383,10 @@ impl<'t> Writer<'t> {
         self.counters(lane).parked += 1;
     }
 
-    /// Letters first, then the target: rows, progress and counters in one transaction.
+    /// Letters first, then the target: rows, progress, counters and what became of letters in one transaction.
     pub(crate) fn commit(self, lanes: &mut [Lane]) -> Result<()> {
-        let Writer { assembly, flow, identity, txn, tallies, letters, emptied, read_again, .. } =
-            self;
+        let Writer { assembly, flow, identity, mut txn, tallies, .. } = self;
+        let Writer { letters, emptied, read_again, .. } = self;
         let now = assembly.environment.clock.now();
         for tally in tallies.values() {
             assert!(
@@ -400,11 +403,22 @@ impl<'t> Writer<'t> {
                 assembly.state.park(identity.id, &letters, now)?;
             }
         }
+        let mut fates: BTreeMap<LetterPlace, Option<Fate>> = BTreeMap::new();
+        for lane in lanes.iter().filter(|lane| tallies.contains_key(&lane.id)) {
+            fates.extend(lane.unrecorded.iter().copied());
+        }
+        fates.extend(letters.iter().map(|letter| (letter.place(), None)));
+        let mut overtaken = Vec::new();
         for (lane, table, place) in emptied {
-            assembly.state.settle_emptied(identity.id, lane, &table, place, now)?;
+            let settled = assembly.state.settle_emptied(identity.id, lane, &table, place, now)?;
+            overtaken.extend(settled);
         }
         for chunk in read_again {
-            chunk.settle(&assembly.state, identity.id, now)?;
+            overtaken.extend(chunk.settle(&assembly.state, identity.id, now)?);
+        }
+        fates.extend(overtaken.into_iter().map(|place| (place, Some(Fate::Discarded))));
+        if !fates.is_empty() {
+            txn.record_letters(&fates.into_iter().collect::<Vec<_>>())?;
         }
         let progress: Vec<LaneProgress> = tallies.values().map(|t| t.progress.clone()).collect();
         if is_planted(Defect::CountTwice) {
@@ -420,6 +434,7 @@ impl<'t> Writer<'t> {
             if let Some(tally) = tallies.get(&lane.id) {
                 lane.progress = tally.progress.clone();
                 lane.parked.clone_from(&tally.parked);
+                lane.unrecorded.clear();
             }
         }
         Ok(())

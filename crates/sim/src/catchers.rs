@@ -30,6 +30,7 @@ pub const CATCHERS: &[(Defect, &str, u64)] = &[
     (Defect::NewestSchema, "world", 200),
     (Defect::TrimPastConsumer, "world", 400),
     (Defect::SnapshotPastDurable, "world", 400),
+    (Defect::LettersForgetTheTarget, "letters-set-back", 5),
     (Defect::KeepGhosts, "world", 400),
     (Defect::UnboundedWaiting, "held-disk", 5),
     (Defect::MaskAfterLog, "masks", 3),

@@ -3,14 +3,14 @@
 use super::flow_of;
 use super::reconcile::ask_engine;
 use crate::args::{Global, Letters};
-use crate::assemble::{open, project, running, state_to_read, state_to_write};
+use crate::assemble::{open, project, running, state_to_read};
 use crate::exit::{DONE, Failure, REJECTED};
 use crate::operator;
 use crate::output::Output;
 use crate::report::number;
 use crate::time::{counted, instant};
 use connect::{Clock, SystemClock};
-use engine::{Act, Letter, LetterStatus, replay_letters};
+use engine::{Act, Letter, LetterStatus, discard_letters, replay_letters};
 use flow::{Flow, Project};
 use serde_json::{Value, json};
 
@@ -27,7 +27,8 @@ pub(crate) fn run(global: &Global, what: &Letters, output: &Output) -> Result<u8
             replay(global, project, &flow, ids, output)
         }
         Letters::Discard { flow, ids, because } => {
-            discard(&project, flow_of(&project, flow)?, ids, because, output)
+            let flow = flow_of(&project, flow)?.clone();
+            discard(global, project, &flow, ids, because, output)
         }
     }
 }
@@ -148,23 +149,28 @@ fn answered(answer: &Value) -> Result<(), Failure> {
 }
 
 fn discard(
-    project: &Project,
+    global: &Global,
+    project: Project,
     flow: &Flow,
     ids: &[i64],
     because: &str,
     output: &Output,
 ) -> Result<u8, Failure> {
-    let known = stored(project, flow, Some(LetterStatus::Parked))?;
+    let known = stored(&project, flow, Some(LetterStatus::Parked))?;
     if let Some(id) = ids.iter().find(|id| !known.iter().any(|letter| letter.id == **id)) {
         return Err(Failure::Usage(format!("no letter {id} of {} waits", flow.name)));
     }
     let note = format!("discarded by {}: {because}", operator::user());
-    if running(project).is_some() {
+    if running(&project).is_some() {
         let argument = json!({ "ids": ids, "note": note });
-        answered(&ask_engine(project, "discard-letters", &flow.name, &argument)?)?;
+        answered(&ask_engine(&project, "discard-letters", &flow.name, &argument)?)?;
     } else {
-        let now = SystemClock::default().now();
-        state_to_write(project)?.order_discard(&flow.name, ids, &note, now)?;
+        let held = open(project, global)?;
+        let at = SystemClock::default().now();
+        let listed: Vec<String> = ids.iter().map(i64::to_string).collect();
+        let detail = format!("flow {}, letters {}: {note}", flow.name, listed.join(" "));
+        held.engine.assembly.state.audit(Act { at, what: "dlq discard", detail })?;
+        discard_letters(&held.engine, flow, ids, &note)?;
     }
     let text = format!(
         "{}: {} discarded; their changes will not be applied, and the next reconciliation shows them",

@@ -11,8 +11,8 @@ use crate::report::{self, list};
 use crate::time::{counted, instant};
 use connect::Error;
 use engine::{
-    Act, Board, ByService, Engine, LetterStatus, Loader, Mending, Request, RunState, Service, Stop,
-    Unwatched, replay_letters,
+    Act, Board, ByService, Engine, Loader, Mending, Request, RunState, Service, Stop, Unwatched,
+    discard_letters, replay_letters,
 };
 use flow::{Apply, CatchUp, Flow, Schedule, Served};
 use serde_json::{Value, json};
@@ -169,13 +169,11 @@ impl Jobs {
     fn discard(&self, flow: &Flow, argument: &Value) -> Value {
         let ids: Vec<i64> = list(&argument["ids"]).iter().filter_map(Value::as_i64).collect();
         let note = argument["note"].as_str().unwrap_or("by hand");
-        let state = &self.engine.assembly.state;
-        let now = self.engine.assembly.environment.clock.now();
         let settled = standstill::during(&self.engine, &self.board, flow, || {
-            state.settle(&ids, LetterStatus::Discarded, note, now)
+            discard_letters(&self.engine, flow, &ids, note)
         });
         match settled {
-            Ok(()) => json!({ "discarded": ids.len() }),
+            Ok(discarded) => json!({ "discarded": discarded }),
             Err(error) => crate::output::error_json(&error),
         }
     }

@@ -4,6 +4,7 @@
 //! knows a product; what a system cannot do, its harness says.
 
 mod fencing;
+mod letters;
 mod owners;
 mod publishing;
 mod reading;
@@ -22,6 +23,10 @@ pub use fencing::{
     an_older_generation_does_not_begin, an_older_generation_does_not_publish,
     an_open_transaction_ends_when_another_takes_over, another_holder_is_fenced,
     old_progress_stays_until_the_first_commit,
+};
+pub use letters::{
+    a_letter_that_waits_again_has_no_record, fates_are_kept_by_flow_over_generations,
+    fates_come_and_go_with_their_transaction,
 };
 pub use owners::{
     clear_stays_with_the_owner, deletes_stay_with_the_owner, retain_orders_text_by_bytes,
@@ -97,6 +102,9 @@ pub fn checks() -> Vec<Check<dyn TargetHarness>> {
         rows::deleting_an_absent_key_is_no_error,
         rows::composite_keys_come_in_key_order,
         rows::clear_empties_and_counts,
+        letters::fates_come_and_go_with_their_transaction,
+        letters::a_letter_that_waits_again_has_no_record,
+        letters::fates_are_kept_by_flow_over_generations,
         owners::clear_stays_with_the_owner,
         owners::retain_stays_with_the_owner,
         owners::retain_stays_in_its_range,

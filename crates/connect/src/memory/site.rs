@@ -5,7 +5,9 @@
 use super::order::OrderedKey;
 use super::table::{Row, Tables};
 use crate::error::{Error, Result, State};
-use crate::target::{FlowProgress, LaneProgress, PublishedRun, TargetTable};
+use crate::target::{
+    Fate, Fates, FlowProgress, LaneProgress, LetterPlace, PublishedRun, TargetTable,
+};
 use change::planted::{Defect, is_planted};
 use change::{FlowId, Generation, HolderId, RunId, Value};
 use std::collections::BTreeMap;
@@ -33,6 +35,7 @@ pub(super) struct Site {
     pub(super) holder: Option<HolderId>,
     pub(super) generations: BTreeMap<FlowId, Generation>,
     pub(super) progress: BTreeMap<FlowId, FlowProgress>,
+    pub(super) letters: BTreeMap<FlowId, Fates>,
     pub(super) stages: BTreeMap<RunId, Stage>,
     /// Oldest first.
     pub(super) published: Vec<(FlowId, PublishedRun)>,
@@ -202,6 +205,17 @@ impl Site {
             }
         }
         Ok(())
+    }
+
+    /// Records what became of letters.
+    pub(super) fn record(&mut self, flow: FlowId, fates: &[(LetterPlace, Option<Fate>)]) {
+        let recorded = self.letters.entry(flow).or_default();
+        for (place, fate) in fates {
+            match fate {
+                Some(fate) => recorded.insert(*place, *fate),
+                None => recorded.remove(place),
+            };
+        }
     }
 
     /// Records progress; what an older generation wrote goes.

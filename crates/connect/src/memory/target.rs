@@ -9,7 +9,8 @@ use super::transaction::{MemoryTransaction, cells};
 use crate::error::{Error, Result};
 use crate::read::{Cut, Readable};
 use crate::target::{
-    Claim, FlowProgress, Publish, Published, PublishedRun, Target, TargetTable, TargetTransaction,
+    Claim, Fates, FlowProgress, Publish, Published, PublishedRun, Target, TargetTable,
+    TargetTransaction,
 };
 use arrow::array::RecordBatch;
 use change::compatibility::{Break, Compatibility, compare};
@@ -37,6 +38,7 @@ impl PartialEq for TargetBackup {
             && a.holder == b.holder
             && a.generations == b.generations
             && a.progress == b.progress
+            && a.letters == b.letters
             && a.stages == b.stages
             && a.published == b.published
     }
@@ -215,6 +217,10 @@ impl Target for MemoryTarget {
         Ok(self.lock().progress.get(&flow).cloned())
     }
 
+    fn letters(&mut self, flow: FlowId) -> Result<Fates> {
+        Ok(self.lock().letters.get(&flow).cloned().unwrap_or_default())
+    }
+
     fn begin(
         &mut self,
         flow: FlowId,
@@ -229,7 +235,13 @@ impl Target for MemoryTarget {
         let number = site.transactions;
         site.open = Some(number);
         drop(site);
-        Ok(Box::new(MemoryTransaction { target: self.clone(), flow, generation, number }))
+        Ok(Box::new(MemoryTransaction {
+            target: self.clone(),
+            flow,
+            generation,
+            number,
+            fates: Vec::new(),
+        }))
     }
 
     fn stage(&mut self, run: RunId, table: &TargetTable, rows: &RecordBatch) -> Result<()> {

@@ -8,7 +8,7 @@ use super::site::{CommitFault, Site, fenced};
 use super::target::MemoryTarget;
 use crate::error::{Error, Result};
 use crate::read::KeyRange;
-use crate::target::{LaneProgress, RowWork, TargetTable, TargetTransaction};
+use crate::target::{Fate, LaneProgress, LetterPlace, RowWork, TargetTable, TargetTransaction};
 use arrow::array::RecordBatch;
 use change::planted::{Defect, is_planted};
 use change::{FlowId, Generation, TableSchema, Value};
@@ -20,6 +20,7 @@ pub(super) struct MemoryTransaction {
     pub(super) flow: FlowId,
     pub(super) generation: Generation,
     pub(super) number: u64,
+    pub(super) fates: Vec<(LetterPlace, Option<Fate>)>,
 }
 
 impl MemoryTransaction {
@@ -79,6 +80,12 @@ impl TargetTransaction for MemoryTransaction {
         })
     }
 
+    fn record_letters(&mut self, fates: &[(LetterPlace, Option<Fate>)]) -> Result<()> {
+        drop(self.site()?);
+        self.fates.extend_from_slice(fates);
+        Ok(())
+    }
+
     fn commit(self: Box<Self>, progress: &[LaneProgress]) -> Result<()> {
         let mut site = self.site()?;
         let fault = site.commit_fault.take();
@@ -90,6 +97,9 @@ impl TargetTransaction for MemoryTransaction {
             site.apart = Some((self.flow, self.generation, progress.to_vec()));
         } else {
             site.advance(self.flow, self.generation, progress);
+        }
+        if !self.fates.is_empty() {
+            site.record(self.flow, &self.fates);
         }
         site.tables.keep();
         site.open = None;

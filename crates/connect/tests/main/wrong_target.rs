@@ -9,8 +9,8 @@ use connect::conformance::target::TargetHarness;
 use connect::memory::MemoryTarget;
 use connect::memory::sample::{rows, text};
 use connect::{
-    Claim, Cut, Error, FlowProgress, Load, Publish, Published, PublishedRun, Readable, Result,
-    Target, TargetTable, TargetTransaction,
+    Claim, Cut, Error, Fates, FlowProgress, Load, Publish, Published, PublishedRun, Readable,
+    Result, Target, TargetTable, TargetTransaction,
 };
 
 /// What is wrong with it.
@@ -30,6 +30,8 @@ pub(crate) enum TargetDefect {
     AcceptsOldGeneration,
     PublishesOldGeneration,
     AdoptForgetsProgress,
+    AdoptForgetsFates,
+    FatesOfEveryFlow,
     StageShows,
     StageIsATable,
     StageReplaces,
@@ -76,7 +78,7 @@ impl WrongTargets {
 impl TargetHarness for WrongTargets {
     fn open(&mut self) -> Box<dyn Target> {
         let inner = self.site.open();
-        Box::new(WrongTarget { inner, defect: self.defect, claimed: None, adopted: None })
+        Box::new(WrongTarget { inner, defect: self.defect, claimed: None, adopted: Vec::new() })
     }
 
     fn unique(&mut self, table: &str, column: &str) -> Arranged {
@@ -91,7 +93,8 @@ struct WrongTarget {
     inner: MemoryTarget,
     defect: TargetDefect,
     claimed: Option<Claim>,
-    adopted: Option<Generation>,
+    /// Oldest first.
+    adopted: Vec<(FlowId, Generation)>,
 }
 
 impl WrongTarget {
@@ -219,7 +222,7 @@ impl Target for WrongTarget {
 
     fn adopt(&mut self, flow: FlowId, generation: Generation) -> Result<()> {
         self.rise(D::ZombieMayAdopt)?;
-        self.adopted = Some(generation);
+        self.adopted.push((flow, generation));
         self.inner.adopt(flow, generation)
     }
 
@@ -231,12 +234,30 @@ impl Target for WrongTarget {
                     progress.lanes.pop_first();
                 }
             }
-            (D::AdoptForgetsProgress, Some(old)) if self.adopted != Some(old.generation) => {
+            (D::AdoptForgetsProgress, Some(old))
+                if self.adopted.last().is_none_or(|(_, now)| *now != old.generation) =>
+            {
                 progress = None;
             }
             _ => {}
         }
         Ok(progress)
+    }
+
+    fn letters(&mut self, flow: FlowId) -> Result<Fates> {
+        match self.defect {
+            D::AdoptForgetsFates if self.adopted.iter().filter(|(f, _)| *f == flow).count() > 1 => {
+                Ok(Fates::new())
+            }
+            D::FatesOfEveryFlow => {
+                let mut all = Fates::new();
+                for (flow, _) in &self.adopted {
+                    all.extend(self.inner.letters(*flow)?);
+                }
+                Ok(all)
+            }
+            _ => self.inner.letters(flow),
+        }
     }
 
     fn begin(

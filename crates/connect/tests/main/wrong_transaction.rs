@@ -5,8 +5,8 @@ use change::{FlowId, Generation, Value};
 use connect::memory::MemoryTarget;
 use connect::memory::sample::{rows, text};
 use connect::{
-    Claim, Error, KeyRange, Kind, LaneProgress, Result, RowWork, Target, TargetTable,
-    TargetTransaction,
+    Claim, Error, Fate, KeyRange, Kind, LaneProgress, LetterPlace, Result, RowWork, Target,
+    TargetTable, TargetTransaction,
 };
 
 /// What is wrong with it.
@@ -33,6 +33,10 @@ pub(crate) enum TransactionDefect {
     TrimsText,
     NullsAreEmpty,
     RoundsFloats,
+    ForgetsFates,
+    FatesOutlastADrop,
+    FatesStay,
+    FatesIgnoreOrdinals,
 }
 
 use TransactionDefect as D;
@@ -44,6 +48,7 @@ pub(crate) struct WrongTransaction<'a> {
     site: MemoryTarget,
     author: Author,
     written: Vec<(TargetTable, RowWork)>,
+    fates: Vec<(LetterPlace, Option<Fate>)>,
     defect: D,
 }
 
@@ -58,7 +63,7 @@ impl<'a> WrongTransaction<'a> {
         author: Author,
         defect: D,
     ) -> Self {
-        WrongTransaction { inner, site, author, written: Vec::new(), defect }
+        WrongTransaction { inner, site, author, written: Vec::new(), fates: Vec::new(), defect }
     }
 
     fn inner(&mut self) -> &mut dyn TargetTransaction {
@@ -198,6 +203,19 @@ impl TargetTransaction for WrongTransaction<'_> {
         }
     }
 
+    fn record_letters(&mut self, fates: &[(LetterPlace, Option<Fate>)]) -> Result<()> {
+        let mut fates = fates.to_vec();
+        match self.defect {
+            D::WritesOutside => return self.alone(&[], |inner| inner.record_letters(&fates)),
+            D::ForgetsFates => fates.clear(),
+            D::FatesOutlastADrop => self.fates.clone_from(&fates),
+            D::FatesStay => fates.retain(|(_, fate)| fate.is_some()),
+            D::FatesIgnoreOrdinals => fates.iter_mut().for_each(|(place, _)| place.ordinal = 0),
+            _ => {}
+        }
+        self.inner().record_letters(&fates)
+    }
+
     fn commit(mut self: Box<Self>, progress: &[LaneProgress]) -> Result<()> {
         if self.defect == D::WritesOutside {
             return self.alone(progress, |_| Ok(()));
@@ -224,6 +242,10 @@ impl Drop for WrongTransaction<'_> {
             && let Some(inner) = self.inner.take()
         {
             let _ = inner.commit(&[]);
+        }
+        if self.defect == D::FatesOutlastADrop && self.inner.take().is_some() {
+            let fates = std::mem::take(&mut self.fates);
+            let _ = self.alone(&[], |again| again.record_letters(&fates));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Our bookkeeping beside the user's tables: who may write, which generation, how far, which runs.
+//! Our bookkeeping beside the user's tables: who may write, which generation, how far, which runs, and what
+//! became of changes that were set aside.
 //!
 //! Everything here runs on a connection whose transaction the caller has opened. A cut reads progress with the
 //! same code, in the snapshot of its rows.
@@ -7,7 +8,7 @@ use super::catalogue::has_table;
 use super::error::failed;
 use change::planted::{Defect, is_planted};
 use change::{FlowId, Generation, HolderId, LaneId, LogId, Offset, SourcePosition};
-use connect::target::{Counters, FlowProgress, LaneProgress};
+use connect::target::{Counters, Fate, Fates, FlowProgress, LaneProgress, LetterPlace};
 use connect::{Error, Result, State};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
@@ -39,6 +40,14 @@ CREATE TABLE IF NOT EXISTS _seamount_progress (
     swept INTEGER NOT NULL,
     repaired INTEGER NOT NULL,
     PRIMARY KEY (flow, lane)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _seamount_letter (
+    flow INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    \"offset\" INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    fate TEXT NOT NULL,
+    PRIMARY KEY (flow, lane, \"offset\", ordinal)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _seamount_run (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -183,6 +192,69 @@ fn lane_progress(row: &Row<'_>) -> rusqlite::Result<LaneProgress> {
             repaired: count(13)?,
         },
     })
+}
+
+/// What became of a flow's letters.
+pub(super) fn letters(connection: &Connection, flow: FlowId) -> Result<Fates> {
+    if !has_table(connection, "_seamount_letter")? {
+        return Ok(Fates::new());
+    }
+    let read = || -> rusqlite::Result<Vec<(LetterPlace, String)>> {
+        connection
+            .prepare_cached(
+                "SELECT lane, \"offset\", ordinal, fate FROM _seamount_letter WHERE flow = ?1",
+            )?
+            .query_map([flow.to_i64()], |row| {
+                let lane = LaneId::from_i64(row.get(0)?);
+                let (offset, ordinal) = (Offset::from_i64(row.get(1)?), row.get(2)?);
+                Ok((LetterPlace { lane, offset, ordinal }, row.get(3)?))
+            })?
+            .collect()
+    };
+    let fate = |word: &str| {
+        Fate::from_word(word).ok_or_else(|| {
+            Error::corrupt("the target records a fate of a letter that this version does not know")
+                .found(word)
+                .effect("the flow stands; nothing was written")
+                .fix("run the newer seamount")
+        })
+    };
+    read()
+        .map_err(failed("cannot read the flow's letters"))?
+        .into_iter()
+        .map(|(place, word)| Ok((place, fate(&word)?)))
+        .collect()
+}
+
+/// Records what became of letters; of one that waits, the record goes.
+pub(super) fn record_letters(
+    connection: &Connection,
+    flow: FlowId,
+    fates: &[(LetterPlace, Option<Fate>)],
+) -> Result<()> {
+    let write = || -> rusqlite::Result<()> {
+        for (LetterPlace { lane, offset, ordinal }, fate) in fates {
+            let place = params![flow.to_i64(), lane.to_i64(), offset.to_i64(), ordinal];
+            connection
+                .prepare_cached(
+                    "DELETE FROM _seamount_letter
+                     WHERE flow = ?1 AND lane = ?2 AND \"offset\" = ?3 AND ordinal = ?4",
+                )?
+                .execute(place)?;
+            if let Some(fate) = fate {
+                let sql = "INSERT INTO _seamount_letter VALUES (?1, ?2, ?3, ?4, ?5)";
+                connection.prepare_cached(sql)?.execute(params![
+                    flow.to_i64(),
+                    lane.to_i64(),
+                    offset.to_i64(),
+                    ordinal,
+                    fate.word()
+                ])?;
+            }
+        }
+        Ok(())
+    };
+    write().map_err(failed("cannot write the flow's letters"))
 }
 
 /// Records progress; what an older generation wrote goes.

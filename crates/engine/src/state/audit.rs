@@ -4,9 +4,8 @@
 //! The head of each entry is also appended to a file beside it, so that cutting off the end of the log takes two
 //! files; whoever wants more keeps heads elsewhere.
 
-use super::{State, failed, flows, letters, optional, prepared};
+use super::{State, failed, flows, optional, prepared};
 use crate::audit::{Act, AuditEntry, Head};
-use crate::state::LetterStatus;
 use change::{FlowId, Generation};
 use connect::{Error, Result};
 use rusqlite::{Connection, Row, TransactionBehavior, params};
@@ -60,18 +59,6 @@ impl State {
         self.audited(|db| {
             flows::renew(db, flow, generation)?;
             Ok(((), Act { at, what: "resync", detail: format!("flow {name}") }))
-        })
-    }
-
-    /// Gives letters up, as an operator said; the note says why.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn order_discard(&self, name: &str, ids: &[i64], note: &str, at: i64) -> Result<()> {
-        self.audited(|db| {
-            letters::settle(db, ids, LetterStatus::Discarded, note, at)?;
-            let detail = format!("flow {name}, letters {}: {note}", listed(ids));
-            Ok(((), Act { at, what: "dlq discard", detail }))
         })
     }
 
@@ -193,10 +180,6 @@ fn has_table(db: &Connection) -> Result<bool> {
         .query_row([], |row| row.get(0))
         .map_err(failed("the audit log cannot be read"))?;
     Ok(found > 0)
-}
-
-fn listed(ids: &[i64]) -> String {
-    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {

@@ -1,12 +1,13 @@
 //! Dead letters: changes set aside, each with its place, key, row and reason.
 //!
 //! A letter is durable before the target commits past its change. One whose place lies beyond the target's
-//! progress is dropped at the start of the flow: its change will come again.
+//! progress is dropped at the start of the flow: its change will come again. What became of a letter by a write to the
+//! target stands in the target; here it holds only as long as it stands there, and the target's word counts.
 
 use super::{State, failed, prepared};
 use change::{FlowId, LaneId, Offset, Op, Value};
-use connect::{Error, Result};
-use rusqlite::{Connection, Row, params};
+use connect::{Error, Fate, LetterPlace, Result};
+use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 
 /// A change to set aside.
@@ -44,6 +45,11 @@ pub struct MovedFrom {
 }
 
 impl NewLetter {
+    /// Its place: its name in a target.
+    pub fn place(&self) -> LetterPlace {
+        LetterPlace { lane: self.lane, offset: self.offset, ordinal: self.ordinal }
+    }
+
     /// Every key that waits with it, in canonical bytes.
     pub fn keys(&self) -> impl Iterator<Item = &Vec<u8>> {
         std::iter::once(&self.key).chain(self.moved_from.iter().map(|moved| &moved.key))
@@ -88,6 +94,15 @@ pub enum LetterStatus {
 }
 
 impl LetterStatus {
+    /// As a target records it; none while it waits.
+    pub fn fate(self) -> Option<Fate> {
+        match self {
+            LetterStatus::Parked => None,
+            LetterStatus::Replayed => Some(Fate::Replayed),
+            LetterStatus::Discarded => Some(Fate::Discarded),
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             LetterStatus::Parked => "parked",
@@ -96,7 +111,7 @@ impl LetterStatus {
         }
     }
 
-    fn from_word(word: &str) -> Self {
+    pub(super) fn from_word(word: &str) -> Self {
         match word {
             "replayed" => LetterStatus::Replayed,
             "discarded" => LetterStatus::Discarded,
@@ -141,7 +156,7 @@ impl State {
                  values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  on conflict (flow, lane, log_offset, ordinal) do update
                  set key = excluded.key, row = excluded.row, reason = excluded.reason,
-                     status = 'parked', note = null, settled_at = null
+                     status = 'parked', note = null, settled_at = null, at_target = 0
                  where letter.status <> 'parked'",
             )
             .and_then(|mut insert| {
@@ -163,7 +178,8 @@ impl State {
         txn.commit().map_err(failed("letters cannot be written"))
     }
 
-    /// Drops letters whose change lies beyond the target's progress: it will come again.
+    /// Drops letters whose change lies beyond the target's progress: it will come again. Those that a write to the
+    /// target has settled go too: the target was set back behind that write.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -172,7 +188,7 @@ impl State {
             .db()
             .execute(
                 "delete from letter where flow = ?1 and lane = ?2 and log_offset > ?3
-                 and status = 'parked'",
+                 and (status = 'parked' or at_target = 1)",
                 params![flow.to_i64(), lane.to_i64(), progress.to_i64()],
             )
             .map_err(failed("letters cannot be written"))?;
@@ -180,7 +196,7 @@ impl State {
     }
 
     /// Settles the letters that wait for a table of a lane before a place where the source emptied it: a replay would
-    /// bring rows that are gone.
+    /// bring rows that are gone. Says where they stand.
     ///
     /// # Errors
     /// The file cannot be written: the target must not commit.
@@ -191,17 +207,24 @@ impl State {
         table: &str,
         (offset, ordinal): (Offset, u32),
         at: i64,
-    ) -> Result<()> {
-        self.db()
-            .execute(
-                "update letter set status = 'discarded', settled_at = ?6,
-                     note = 'the source emptied the table at offset ' || ?4
-                 where flow = ?1 and lane = ?2 and target_table = ?3 and status = 'parked'
-                   and (log_offset < ?4 or (log_offset = ?4 and ordinal < ?5))",
-                params![flow.to_i64(), lane.to_i64(), table, offset.to_i64(), ordinal, at],
-            )
+    ) -> Result<Vec<LetterPlace>> {
+        let db = self.db();
+        let mut update = prepared(
+            &db,
+            "update letter set status = 'discarded', settled_at = ?6, at_target = 1,
+                 note = 'the source emptied the table at offset ' || ?4
+             where flow = ?1 and lane = ?2 and target_table = ?3 and status = 'parked'
+               and (log_offset < ?4 or (log_offset = ?4 and ordinal < ?5))
+             returning log_offset, ordinal",
+        )?;
+        let before = params![flow.to_i64(), lane.to_i64(), table, offset.to_i64(), ordinal, at];
+        let settled = update
+            .query_map(before, |row| {
+                let (offset, ordinal) = (Offset::from_i64(row.get(0)?), row.get(1)?);
+                Ok(LetterPlace { lane, offset, ordinal })
+            })
             .map_err(failed("letters cannot be written"))?;
-        Ok(())
+        settled.collect::<rusqlite::Result<_>>().map_err(failed("letters cannot be written"))
     }
 
     /// Puts what is left of a letter in its place; the note says why it is less.
@@ -269,31 +292,41 @@ impl State {
         Ok(count.unsigned_abs())
     }
 
-    /// Settles letters: they were replayed, or are given up.
+    /// Settles letters: they are given up. It holds whatever their target says.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn settle(&self, ids: &[i64], status: LetterStatus, note: &str, at: i64) -> Result<()> {
+        self.settle_as(ids, status, note, at, Holds::Always)
+    }
+
+    pub(super) fn settle_as(
+        &self,
+        ids: &[i64],
+        status: LetterStatus,
+        note: &str,
+        at: i64,
+        holds: Holds,
+    ) -> Result<()> {
         let mut db = self.db();
         let txn = db.transaction().map_err(failed("letters cannot be written"))?;
-        settle(&txn, ids, status, note, at)?;
+        let sql = "update letter set status = ?2, note = ?3, settled_at = ?4, at_target = ?5
+                   where id = ?1";
+        for id in ids {
+            txn.execute(sql, params![id, status.word(), note, at, holds == Holds::WhileRecorded])
+                .map_err(failed("letters cannot be written"))?;
+        }
         txn.commit().map_err(failed("letters cannot be written"))
     }
 }
 
-pub(super) fn settle(
-    db: &Connection,
-    ids: &[i64],
-    status: LetterStatus,
-    note: &str,
-    at: i64,
-) -> Result<()> {
-    let sql = "update letter set status = ?2, note = ?3, settled_at = ?4 where id = ?1";
-    for id in ids {
-        db.execute(sql, params![id, status.word(), note, at])
-            .map_err(failed("letters cannot be written"))?;
-    }
-    Ok(())
+/// How long a settlement holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// Whatever the target says.
+    Always,
+    /// As long as the target records it.
+    WhileRecorded,
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Letter> {

@@ -2,9 +2,12 @@
 
 use crate::world::{World, event_flow, text};
 use change::{ColumnType, Value};
-use connect::memory::{Edit, sample::shape};
-use connect::{Kind, State as Named, Target};
-use engine::{CaptureOrder, Letter, LetterStatus, Stepping, Unwatched};
+use connect::memory::{CommitFault, Edit, sample::shape};
+use connect::{Fate, Kind, State as Named, Target};
+use engine::{
+    CaptureOrder, Letter, LetterStatus, LettersReplayed, Stepping, Unwatched, discard_letters,
+    replay_letters,
+};
 use flow::TransactionMode;
 
 fn world() -> World {
@@ -137,4 +140,179 @@ fn a_snapshot_settles_the_letters_that_it_has_overtaken() {
     assert_eq!(settled.len(), 1);
     assert_eq!(settled[0].id, before[0].id);
     assert!(settled[0].note.as_deref().unwrap().contains("a snapshot has read this key again"));
+}
+
+fn replay(world: &World) -> connect::Result<LettersReplayed> {
+    let engine = world.engine();
+    let flow = engine.flow("items").unwrap().clone();
+    replay_letters(&engine, &flow, None, "by a test")
+}
+
+/// A world in which item 2 waits behind a letter, and the target accepts it from now on.
+fn one_letter() -> World {
+    let world = world();
+    drain(&world).unwrap();
+    world.sources["shop"].commit(&[Edit::insert("item", item(2, "bad"))]).unwrap();
+    drain(&world).unwrap();
+    assert_eq!(letters(&world).len(), 1);
+    world.target.accept();
+    world
+}
+
+fn of_status(world: &World, status: LetterStatus) -> Vec<Letter> {
+    let engine = world.engine();
+    let identity = engine.identify(engine.flow("items").unwrap()).unwrap();
+    engine.assembly.state.letters(identity.id, Some(status)).unwrap()
+}
+
+/// Found by seed 2905 of the world: an older state folder knew nothing of a replay; its letters waited again, and
+/// another replay brought back what was older than the target's rows.
+#[test]
+fn a_state_folder_that_is_set_back_revives_no_letter_that_was_replayed() {
+    let world = one_letter();
+    let copy = world.copy_state();
+    assert_eq!(replay(&world).unwrap().applied, 1);
+    world.put_state_back(&copy);
+    assert_eq!(letters(&world).len(), 1, "the older copy believes that it waits");
+    let shop = &world.sources["shop"];
+    shop.commit(&[Edit::update("item", [Value::Int(2)], item(2, "newer"))]).unwrap();
+    drain(&world).unwrap();
+    assert!(letters(&world).is_empty());
+    assert_eq!(replay(&world).unwrap().applied, 0);
+    assert_eq!(world.target.rows("item").unwrap(), vec![item(2, "newer")]);
+    let settled = of_status(&world, LetterStatus::Replayed);
+    assert!(settled[0].note.as_deref().unwrap().contains("target"), "{settled:?}");
+}
+
+#[test]
+fn a_state_folder_that_is_set_back_revives_no_letter_that_was_settled_otherwise() {
+    for way in ["given up", "truncated", "read again"] {
+        let world = one_letter();
+        let engine = world.engine();
+        let flow = engine.flow("items").unwrap().clone();
+        let id = letters(&world)[0].id;
+        let copy = world.copy_state();
+        let shop = &world.sources["shop"];
+        match way {
+            "given up" => {
+                assert_eq!(discard_letters(&engine, &flow, &[id], "known").unwrap(), 1);
+            }
+            "truncated" => {
+                shop.commit(&[Edit::truncate("item")]).unwrap();
+                drain(&world).unwrap();
+            }
+            _ => {
+                shop.commit(&[Edit::delete("item", [Value::Int(2)])]).unwrap();
+                engine.orders.place("shop", CaptureOrder::Snapshot { table: "item".into() });
+                Stepping::open(&engine, &flow).unwrap().drain(&Unwatched).unwrap();
+            }
+        }
+        drop(engine);
+        assert!(letters(&world).is_empty(), "{way}");
+        world.put_state_back(&copy);
+        drain(&world).unwrap();
+        let settled = of_status(&world, LetterStatus::Discarded);
+        assert!(settled.iter().any(|letter| letter.id == id), "{way}");
+        replay(&world).unwrap();
+        let rows = world.target.rows("item").unwrap();
+        assert!(rows.is_empty(), "{way}: {rows:?}");
+    }
+}
+
+/// The state file said that the letter was replayed, and the target that was restored did not hold its row.
+#[test]
+fn a_target_that_is_set_back_behind_a_replay_has_its_letter_waiting_again() {
+    let world = one_letter();
+    let backup = world.target.backup();
+    assert_eq!(replay(&world).unwrap().applied, 1);
+    world.put_target_back(&backup);
+    drain(&world).unwrap();
+    let waiting = letters(&world);
+    assert_eq!(waiting.len(), 1);
+    assert!(waiting[0].note.as_deref().unwrap().contains("set back"));
+    assert_eq!(replay(&world).unwrap().applied, 1);
+    assert_eq!(world.target.rows("item").unwrap(), vec![item(2, "bad")]);
+}
+
+/// Behind its change, too: the change comes again, and no old settlement stands in its way or comes to life later.
+#[test]
+fn a_target_that_is_set_back_behind_a_letter_gets_its_change_again() {
+    let world = world();
+    drain(&world).unwrap();
+    world.sources["shop"].commit(&[Edit::insert("item", item(1, "good"))]).unwrap();
+    drain(&world).unwrap();
+    let backup = world.target.backup();
+    world.sources["shop"].commit(&[Edit::insert("item", item(2, "bad"))]).unwrap();
+    drain(&world).unwrap();
+    world.target.accept();
+    assert_eq!(replay(&world).unwrap().applied, 1);
+    world.put_target_back(&backup);
+    world.target.accept();
+    drain(&world).unwrap();
+    assert_eq!(world.target.rows("item").unwrap(), vec![item(1, "good"), item(2, "bad")]);
+    drain(&world).unwrap();
+    assert!(letters(&world).is_empty(), "its change went through this time");
+}
+
+#[test]
+fn what_a_person_gave_up_stays_given_up_when_the_target_is_set_back() {
+    let world = one_letter();
+    let backup = world.target.backup();
+    let engine = world.engine();
+    let flow = engine.flow("items").unwrap().clone();
+    let id = letters(&world)[0].id;
+    assert_eq!(discard_letters(&engine, &flow, &[id], "known").unwrap(), 1);
+    assert_eq!(discard_letters(&engine, &flow, &[id], "known").unwrap(), 0, "it waits no more");
+    let flow_id = engine.identify(&flow).unwrap().id;
+    let recorded: Vec<Fate> = world.target.open().letters(flow_id).unwrap().into_values().collect();
+    assert_eq!(recorded, [Fate::Discarded]);
+    drop(engine);
+    world.put_target_back(&backup);
+    drain(&world).unwrap();
+    assert!(letters(&world).is_empty());
+    assert_eq!(of_status(&world, LetterStatus::Discarded)[0].note.as_deref(), Some("known"));
+}
+
+/// The end of a replay can be lost on either side of the target's commit.
+#[test]
+fn a_replay_whose_end_was_lost_is_done_once() {
+    for (fault, again) in [(CommitFault::Unanswered, 0), (CommitFault::Lost, 1)] {
+        let world = one_letter();
+        world.target.fail_next_commit(fault);
+        assert_eq!(replay(&world).unwrap_err().kind, Kind::Unavailable);
+        assert_eq!(letters(&world).len(), 1, "the state file was not told");
+        assert_eq!(replay(&world).unwrap().applied, again, "{fault:?}");
+        assert_eq!(world.target.rows("item").unwrap(), vec![item(2, "bad")]);
+        assert!(letters(&world).is_empty());
+    }
+}
+
+/// Letters of before a new generation are overtaken by its snapshots; its first commit says so.
+#[test]
+fn a_state_folder_set_back_into_the_beginning_of_a_generation_revives_none_of_the_one_before() {
+    let world = one_letter();
+    let engine = world.engine();
+    let flow = engine.flow("items").unwrap().clone();
+    let identity = engine.identify(&flow).unwrap();
+    let id = letters(&world)[0].id;
+    engine.assembly.state.renew(identity.id, change::Generation::mint(5)).unwrap();
+    drop(engine);
+    let copy = world.copy_state();
+    drain(&world).unwrap();
+    world.put_state_back(&copy);
+    drain(&world).unwrap();
+    assert!(letters(&world).iter().all(|letter| letter.id != id), "{:?}", letters(&world));
+    assert_eq!(world.target.rows("item").unwrap(), vec![item(2, "bad")], "as the snapshot read it");
+}
+
+#[test]
+fn a_target_that_cannot_be_reached_gives_no_letter_up() {
+    let world = one_letter();
+    let engine = world.engine();
+    let flow = engine.flow("items").unwrap().clone();
+    let id = letters(&world)[0].id;
+    engine.open_target("central").unwrap();
+    world.target.fail_next_commit(CommitFault::Lost);
+    discard_letters(&engine, &flow, &[id], "known").unwrap_err();
+    assert_eq!(letters(&world).len(), 1);
 }

@@ -1,7 +1,7 @@
 //! A project in memory: sites, a target, a log, and an engine over them that can be lost and started again.
 
 use change::{DigestKey, LogId, TableSchema, Value};
-use connect::memory::{MemoryLog, MemorySource, MemoryTarget};
+use connect::memory::{MemoryLog, MemorySource, MemoryTarget, TargetBackup};
 use connect::{
     BatchEngine, Capabilities, Classified, Connector, Connectors, Error, FileSite, Input, Load,
     Readable, Result, RowTransform, Shape, SiteSettings, Source, SqlPlanner, Target,
@@ -11,6 +11,7 @@ use flow::{
     Batch, CatchUp, DeadLetter, Events, Flow, FlowTable, From, LogSettings, Mode, NewColumns,
     Project, Reconcile, Site, TransactionMode, Writer,
 };
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -116,6 +117,8 @@ pub(crate) struct World {
     pub(crate) flows: Vec<Flow>,
     folder: tempfile::TempDir,
     random: Arc<Counting>,
+    /// Asked for once something was set back, which is then held by another engine.
+    take_over: Cell<TakeOver>,
 }
 
 impl World {
@@ -137,6 +140,7 @@ impl World {
             flows,
             folder: tempfile::tempdir().unwrap(),
             random: Arc::new(Counting(AtomicU64::new(1000))),
+            take_over: Cell::default(),
         }
     }
 
@@ -178,7 +182,31 @@ impl World {
                 random: self.random.clone(),
             },
         };
-        Engine::new(assembly, TakeOver::Never)
+        Engine::new(assembly, self.take_over.get())
+    }
+
+    /// A copy of the state file as it is now; no engine may be open.
+    pub(crate) fn copy_state(&self) -> PathBuf {
+        let copy = self.folder.path().join("copied");
+        let db = rusqlite::Connection::open(self.folder.path().join("state.db")).unwrap();
+        let _ = std::fs::remove_file(&copy);
+        db.execute("vacuum into ?1", [copy.to_str().unwrap()]).unwrap();
+        copy
+    }
+
+    /// Puts a copy in the place of the state file; no engine may be open.
+    pub(crate) fn put_state_back(&self, copy: &std::path::Path) {
+        for name in ["state.db-wal", "state.db-shm"] {
+            let _ = std::fs::remove_file(self.folder.path().join(name));
+        }
+        std::fs::copy(copy, self.folder.path().join("state.db")).unwrap();
+        self.take_over.set(TakeOver::Asked);
+    }
+
+    /// Sets the target back.
+    pub(crate) fn put_target_back(&self, backup: &TargetBackup) {
+        self.target.restore(backup);
+        self.take_over.set(TakeOver::Asked);
     }
 
     /// Power is lost: what the log had not made durable is gone.

@@ -148,6 +148,55 @@ fn lost_parking(seed: u64) -> Result<(), Violation> {
     })
 }
 
+/// What became of a letter stands in the target: a folder that is set back revives none, and a target that is set back
+/// takes its letters back with it.
+fn letters_set_back(seed: u64) -> Result<(), Violation> {
+    let copied = match seed % 2 {
+        0 => Feature::LogBackup,
+        _ => Feature::TargetBackup,
+    };
+    scene(seed, &[Feature::Parking, copied], 100, |world, random| {
+        let source = world.outside.sources["north"].clone();
+        let key = 60 + random.below(9) as i64;
+        let row = |value: i64, note: &str| {
+            [Value::Int(key), Value::Int(value), Value::Text(note.to_string())]
+        };
+        world.outside.target.accept();
+        world.outside.target.refuse(|table, row| {
+            let bad = row[2] == Value::Text("bad".into());
+            (table == "account" && bad).then(|| "check \"note\" failed".to_string())
+        });
+        source.commit(&[Edit::insert("account", row(1, "bad"))]).expect("the key is new");
+        settle(world)?;
+        let waiting = waiting_letters(world);
+        world.back_up();
+        world.outside.target.accept();
+        world.replay_letters()?;
+        world.restore()?;
+        settle(world)?;
+        let found = waiting_letters(world);
+        let folder = world.has(Feature::LogBackup);
+        if folder && found > 0 {
+            let what = "an older folder revived a letter that was replayed";
+            return Err(Violation::new("O order", what));
+        }
+        if !folder && found < waiting {
+            let what = "a target that was set back lost what a replay had written";
+            return Err(Violation::new("L loss is loud", what));
+        }
+        source
+            .commit(&[Edit::update("account", [Value::Int(key)], row(2, "good"))])
+            .expect("there");
+        settle(world)?;
+        world.replay_letters()?;
+        let rows = world.outside.target.rows("account").unwrap_or_default();
+        match rows.iter().any(|there| there[..3] == row(2, "good")) {
+            true => Ok(()),
+            false => Err(Violation::new("E equal", "a change behind a letter did not arrive")),
+        }
+    })
+}
+
 /// A log behind its target is a named state, not a place to go on from.
 fn older_folder(seed: u64) -> Result<(), Violation> {
     scene(seed, &[Feature::LogBackup], 100, |world, _| {
@@ -254,6 +303,7 @@ pub(super) fn drills() -> Vec<Drill> {
         drill("unique-swap", "what only compaction made illegal is applied", unique_swap),
         drill("unsent-cell", "a cell that was not sent is never null", unsent_cell),
         drill("lost-parking", "a letter whose commit was lost is dropped", lost_parking),
+        drill("letters-set-back", "what became of letters stands in the target", letters_set_back),
         drill("older-folder", "a log behind its target stops the flow", older_folder),
         drill("late-repair", "a repair never overwrites a newer change", late_repair),
         drill("late-run", "a run of an older generation publishes nothing", late_run),

@@ -336,13 +336,15 @@ impl World {
     /// Keys of a flow that wait behind letters.
     pub(super) fn waiting(&self, identity: &FlowIdentity) -> Vec<Waiting> {
         let letters = self.room.engine.assembly.state.letters(identity.id, None);
-        let progress = connect::Target::progress(&mut self.outside.target.open(), identity.id);
-        let progress = progress.ok().flatten();
+        let mut target = self.outside.target.open();
+        let progress = connect::Target::progress(&mut target, identity.id).ok().flatten();
+        let recorded = connect::Target::letters(&mut target, identity.id).unwrap_or_default();
         let oracle = self.oracle();
         let mut waiting = Vec::new();
         for letter in letters.unwrap_or_default() {
             let passed = progress.as_ref().and_then(|p| p.lanes.get(&letter.change.lane));
-            if !waits(&letter, passed.map_or(0, |lane| lane.offset.0)) {
+            let recorded = recorded.contains_key(&letter.change.place());
+            if recorded || !waits(&letter, passed.map_or(0, |lane| lane.offset.0)) {
                 continue;
             }
             let lane = oracle.lanes.iter().find(|(_, lane)| **lane == letter.change.lane);
@@ -389,8 +391,9 @@ impl World {
     }
 }
 
-/// Whether a key waits behind a letter: until it is settled, and if an emptied table or a snapshot settled it, until
-/// that is passed.
+/// Whether a key waits behind a letter of which the target records nothing: until a person gives it up, and if an
+/// emptied table or a snapshot has settled it, until that is passed. A replay that the target does not record has never
+/// been, or the target was set back behind it.
 fn waits(letter: &Letter, progress: u64) -> bool {
     let by_the_source = ["emptied the table at offset ", "read this key again at offset "];
     let note = letter.note.as_deref().unwrap_or_default();
@@ -400,7 +403,7 @@ fn waits(letter: &Letter, progress: u64) -> bool {
         LetterStatus::Discarded => {
             settled_at.is_some_and(|(_, at)| at.parse().is_ok_and(|at: u64| at > progress))
         }
-        LetterStatus::Replayed => false,
+        LetterStatus::Replayed => letter.change.offset.0 <= progress,
     }
 }
 

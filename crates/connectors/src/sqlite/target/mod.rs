@@ -21,7 +21,8 @@ use connect::Result;
 use connect::component::SiteSettings;
 use connect::read::{Cut, Readable};
 use connect::target::{
-    Claim, FlowProgress, Publish, Published, PublishedRun, Target, TargetTable, TargetTransaction,
+    Claim, Fates, FlowProgress, Publish, Published, PublishedRun, Target, TargetTable,
+    TargetTransaction,
 };
 use lock::WriteLock;
 use rusqlite::Connection;
@@ -121,6 +122,10 @@ impl Target for SqliteTarget {
         let reading = failed("cannot read the flow's progress");
         let snapshot = self.connection.unchecked_transaction().map_err(reading)?;
         book::progress(&snapshot, flow)
+    }
+
+    fn letters(&mut self, flow: FlowId) -> Result<Fates> {
+        book::letters(&self.connection, flow)
     }
 
     fn begin(

@@ -13,7 +13,7 @@ use arrow::array::RecordBatch;
 use change::planted::{Defect, is_planted};
 use change::{FlowId, Generation};
 use connect::read::KeyRange;
-use connect::target::{LaneProgress, RowWork, TargetTable, TargetTransaction};
+use connect::target::{Fate, LaneProgress, LetterPlace, RowWork, TargetTable, TargetTransaction};
 use connect::{Error, Kind, Result};
 use rusqlite::Connection;
 
@@ -64,6 +64,10 @@ impl TargetTransaction for SqliteTransaction<'_> {
             let sql = format!("DELETE FROM {} AS t{}", identifier(&shape.name), filter.sql());
             execute(connection, &sql, &filter, &shape)
         })
+    }
+
+    fn record_letters(&mut self, fates: &[(LetterPlace, Option<Fate>)]) -> Result<()> {
+        book::record_letters(self.lock.connection(), self.flow, fates)
     }
 
     fn commit(self: Box<Self>, progress: &[LaneProgress]) -> Result<()> {

@@ -5,8 +5,8 @@ use arrow::array::RecordBatch;
 use change::{FlowId, Generation, RunId, TableSchema};
 use connect::memory::MemoryTarget;
 use connect::{
-    Claim, Cut, FlowProgress, KeyRange, LaneProgress, Publish, Published, PublishedRun, Readable,
-    Result, RowWork, Target, TargetTable, TargetTransaction,
+    Claim, Cut, Fate, Fates, FlowProgress, KeyRange, LaneProgress, LetterPlace, Publish, Published,
+    PublishedRun, Readable, Result, RowWork, Target, TargetTable, TargetTransaction,
 };
 
 const HERE: Place = Place::Target;
@@ -46,6 +46,10 @@ impl Target for FaultyTarget {
 
     fn progress(&mut self, flow: FlowId) -> Result<Option<FlowProgress>> {
         self.boot.call(&HERE, "progress", || self.inner.progress(flow))
+    }
+
+    fn letters(&mut self, flow: FlowId) -> Result<Fates> {
+        self.boot.call(&HERE, "letters", || self.inner.letters(flow))
     }
 
     fn begin(
@@ -109,6 +113,10 @@ impl TargetTransaction for FaultyTransaction<'_> {
 
     fn clear(&mut self, table: &TargetTable) -> Result<u64> {
         self.boot.sure(&HERE, "clear", || self.inner.clear(table))
+    }
+
+    fn record_letters(&mut self, fates: &[(LetterPlace, Option<Fate>)]) -> Result<()> {
+        self.boot.sure(&HERE, "record letters", || self.inner.record_letters(fates))
     }
 
     fn commit(self: Box<Self>, progress: &[LaneProgress]) -> Result<()> {

@@ -1,0 +1,83 @@
+//! What became of letters: recorded in the transaction that did it, kept by flow, there for whoever opens the site.
+
+use super::writer::{Writer, article, progress, skus, stock, upsert};
+use super::{Outcome, TargetHarness};
+use crate::target::{Fate, Fates, LetterPlace};
+use change::{FlowId, LaneId, Offset};
+
+fn place(lane: u64, offset: u64, ordinal: u32) -> LetterPlace {
+    LetterPlace { lane: LaneId::mint(lane), offset: Offset(offset), ordinal }
+}
+
+fn letters(writer: &mut Writer) -> Fates {
+    writer.target.letters(writer.flow).expect("letters are readable")
+}
+
+fn record(writer: &mut Writer, fates: &[(LetterPlace, Option<Fate>)]) {
+    let mut transaction = writer.begin().expect("begins");
+    transaction.record_letters(fates).expect("letters are recorded");
+    transaction.commit(&[progress(1, 9)]).expect("commits");
+}
+
+/// What became of letters is there with the rows of its transaction, for everybody, or not at all.
+pub fn fates_come_and_go_with_their_transaction(harness: &mut dyn TargetHarness) -> Outcome {
+    let table = stock("stock");
+    let mut writer = Writer::first(harness, std::slice::from_ref(&table));
+    assert_eq!(letters(&mut writer), Fates::new(), "nothing was set aside yet");
+    let fates = [
+        (place(1, 7, 0), Fate::Replayed),
+        (place(1, 7, 3), Fate::Discarded),
+        (place(2, 7, 0), Fate::Discarded),
+    ];
+    let asked = fates.map(|(place, fate)| (place, Some(fate)));
+    let work = upsert(&table.schema, &[article(1, "a", "nail", 5)]);
+    let mut transaction = writer.begin().expect("the holder begins");
+    transaction.write(&table, &work).expect("good rows");
+    transaction.record_letters(&asked).expect("letters are recorded");
+    drop(transaction);
+    assert_eq!(letters(&mut writer), Fates::new(), "a dropped transaction records nothing");
+    let mut transaction = writer.begin().expect("the holder begins");
+    transaction.write(&table, &work).expect("good rows");
+    transaction.record_letters(&asked).expect("letters are recorded");
+    transaction.commit(&[progress(1, 9)]).expect("it commits");
+    drop(writer);
+    let mut reader = Writer::stranger(harness, 2);
+    assert_eq!(skus(&reader.rows(&table)), [1]);
+    assert_eq!(letters(&mut reader), Fates::from(fates), "each stands at its own place");
+    Outcome::Held
+}
+
+/// A letter that waits again has no record any more; the others keep theirs, and a later fate takes an earlier one's
+/// place.
+pub fn a_letter_that_waits_again_has_no_record(harness: &mut dyn TargetHarness) -> Outcome {
+    let mut writer = Writer::first(harness, &[stock("stock")]);
+    let (first, second) = (place(1, 7, 0), place(1, 8, 0));
+    record(&mut writer, &[(first, Some(Fate::Replayed)), (second, Some(Fate::Replayed))]);
+    record(&mut writer, &[(first, None), (second, Some(Fate::Discarded)), (place(1, 9, 0), None)]);
+    assert_eq!(letters(&mut writer), Fates::from([(second, Fate::Discarded)]));
+    record(&mut writer, &[(first, Some(Fate::Discarded))]);
+    let both = Fates::from([(first, Fate::Discarded), (second, Fate::Discarded)]);
+    assert_eq!(letters(&mut writer), both, "it can be settled again");
+    Outcome::Held
+}
+
+/// Another flow has letters of its own at the same places; a new generation of a flow forgets none of them.
+pub fn fates_are_kept_by_flow_over_generations(harness: &mut dyn TargetHarness) -> Outcome {
+    let mut writer = Writer::first(harness, &[stock("stock")]);
+    let (here, there) = (place(1, 7, 0), place(1, 8, 0));
+    record(&mut writer, &[(here, Some(Fate::Replayed))]);
+    writer.adopt(2);
+    record(&mut writer, &[]);
+    let first = Fates::from([(here, Fate::Replayed)]);
+    assert_eq!(letters(&mut writer), first, "a new generation has committed since");
+    writer.flow = FlowId::mint(0xF20);
+    writer.adopt(9);
+    assert_eq!(letters(&mut writer), Fates::new(), "another flow has set nothing aside yet");
+    record(&mut writer, &[(here, Some(Fate::Discarded)), (there, Some(Fate::Discarded))]);
+    let second = Fates::from([(here, Fate::Discarded), (there, Fate::Discarded)]);
+    assert_eq!(letters(&mut writer), second);
+    record(&mut writer, &[(here, None)]);
+    writer.flow = FlowId::mint(super::writer::FLOW);
+    assert_eq!(letters(&mut writer), first, "the first flow keeps what it had");
+    Outcome::Held
+}
