@@ -10,12 +10,16 @@ mod files_beneath;
 mod files_csv;
 #[path = "main/files_limits.rs"]
 mod files_limits;
+#[path = "main/postgres_place.rs"]
+mod postgres_place;
 #[path = "main/postgres_read.rs"]
 mod postgres_read;
 #[path = "main/postgres_site.rs"]
 mod postgres_site;
 #[path = "main/postgres_tls.rs"]
 mod postgres_tls;
+#[path = "main/postgres_target.rs"]
+mod postgres_target;
 #[path = "main/sqlite_capture.rs"]
 mod sqlite_capture;
 #[path = "main/sqlite_capture_histories.rs"]

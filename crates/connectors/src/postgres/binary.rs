@@ -61,6 +61,29 @@ pub(super) fn copy_rows(batch: &RecordBatch, wires: &[Wire], out: &mut Vec<u8>) 
     Ok(())
 }
 
+/// Appends all cells of one column, as the elements of an array stand behind its head; says whether one is null.
+///
+/// # Errors
+/// As [`copy_rows`].
+pub(super) fn elements(
+    name: &str,
+    array: &ArrayRef,
+    wire: Wire,
+    out: &mut Vec<u8>,
+) -> Result<bool> {
+    let cells = cells(array, wire);
+    for row in 0..array.len() {
+        if array.is_null(row) {
+            out.extend_from_slice(&(-1i32).to_be_bytes());
+            continue;
+        }
+        cell(&cells, wire, row, out).map_err(|unfit| {
+            Error::refused(format!("a cell of column {name} has no place there")).found(unfit.0)
+        })?;
+    }
+    Ok(array.null_count() > 0)
+}
+
 fn cells(array: &ArrayRef, wire: Wire) -> Cells<'_> {
     match wire {
         Wire::Int2 | Wire::Int4 | Wire::Int8 | Wire::Oid => {

@@ -1,0 +1,189 @@
+//! PostgreSQL as a target: rows, progress, epoch and runs in one database, every write in one durable transaction.
+//!
+//! Every transaction locks the epoch and the flow first, in the round trip that opens it: between that check and the
+//! commit nobody else can have moved.
+
+mod arrays;
+mod epoch;
+mod form;
+mod letters;
+mod load;
+mod plan;
+mod prepare;
+mod publish;
+mod session;
+mod stage;
+mod sweep;
+mod transaction;
+mod write;
+
+use super::address::Address;
+use super::names::TableName;
+use super::read::PgCut;
+use super::{book, catalogue};
+use arrow::array::RecordBatch;
+use change::{FlowId, Generation, HolderId, RunId, TableSchema};
+use connect::Result;
+use connect::component::SiteSettings;
+use connect::read::{Cut, Readable};
+use connect::target::{
+    Claim, Fates, FlowProgress, Publish, Published, PublishedRun, Target, TargetTable,
+    TargetTransaction,
+};
+use plan::Plans;
+use session::{Open, Session};
+use transaction::PgTransaction;
+
+/// A database that flows write to.
+struct PgTarget {
+    session: Session,
+    holder: Option<HolderId>,
+    plans: Plans,
+}
+
+/// Logs in to a database as a target.
+///
+/// # Errors
+/// `Unavailable` when the server cannot be reached, `Invalid` when it refuses the login or the settings are wrong.
+pub(super) fn open(settings: &SiteSettings) -> Result<Box<dyn Target>> {
+    let session = Session::open(Address::of(settings)?)?;
+    Ok(Box::new(PgTarget { session, holder: None, plans: Plans::default() }))
+}
+
+impl PgTarget {
+    /// A live connection; plans of one that was lost are forgotten.
+    fn revive(&mut self) -> Result<()> {
+        if self.session.revive()? {
+            self.plans.forget();
+        }
+        Ok(())
+    }
+
+    /// A transaction of the engine that holds the epoch.
+    fn held(&mut self) -> Result<Open<'_>> {
+        let holder = epoch::claimed(self.holder)?;
+        self.revive()?;
+        let (open, answers) = Open::begin(&mut self.session, epoch::LOOK)?;
+        epoch::require(answers.first(), holder)?;
+        Ok(open)
+    }
+}
+
+impl Readable for PgTarget {
+    fn tables(&mut self) -> Result<Vec<String>> {
+        self.revive()?;
+        catalogue::tables(self.session.client())
+    }
+
+    fn describe(&mut self, table: &str) -> Result<TableSchema> {
+        self.revive()?;
+        let as_text = self.session.address().as_text;
+        catalogue::require_shape(self.session.client(), &TableName::parse(table)?, as_text)?
+            .schema()
+    }
+
+    fn cut(&mut self) -> Result<Box<dyn Cut>> {
+        Ok(Box::new(PgCut::open(self.session.address())?))
+    }
+}
+
+impl Target for PgTarget {
+    fn prepare(&mut self, tables: &[TargetTable]) -> Result<()> {
+        let mut open = match self.holder {
+            Some(_) => self.held()?,
+            None => {
+                self.revive()?;
+                Open::begin(&mut self.session, "")?.0
+            }
+        };
+        book::queue_up(open.session.client())?;
+        book::create(open.session.client())?;
+        for table in tables {
+            prepare::prepare(open.session, table)?;
+        }
+        open.commit("")
+    }
+
+    fn claim(&mut self, claim: &Claim) -> Result<()> {
+        self.revive()?;
+        epoch::claim(&mut self.session, claim)?;
+        self.holder = Some(claim.holder);
+        Ok(())
+    }
+
+    fn adopt(&mut self, flow: FlowId, generation: Generation) -> Result<()> {
+        let mut open = self.held()?;
+        book::adopt(open.session.client(), flow, generation)?;
+        open.commit("")
+    }
+
+    fn progress(&mut self, flow: FlowId) -> Result<Option<FlowProgress>> {
+        self.revive()?;
+        book::progress(self.session.client(), flow)
+    }
+
+    fn letters(&mut self, flow: FlowId) -> Result<Fates> {
+        self.revive()?;
+        letters::read(self.session.client(), flow)
+    }
+
+    fn begin(
+        &mut self,
+        flow: FlowId,
+        generation: Generation,
+    ) -> Result<Box<dyn TargetTransaction + '_>> {
+        let holder = epoch::claimed(self.holder)?;
+        self.revive()?;
+        let first = [epoch::LOOK, &epoch::look_at(flow), &self.plans.question()].join("; ");
+        let (open, answers) = Open::for_work(&mut self.session, &first)?;
+        epoch::require(answers.first(), holder)?;
+        let first = epoch::require_generation(answers.get(1), generation)?;
+        self.plans.refresh(answers.get(2));
+        let plans = &mut self.plans;
+        Ok(Box::new(PgTransaction { open, plans, holder, flow, generation, first }))
+    }
+
+    fn stage(&mut self, run: RunId, table: &TargetTable, rows: &RecordBatch) -> Result<()> {
+        let mut open = self.held()?;
+        stage::append(open.session, run, table, rows)?;
+        open.commit("")
+    }
+
+    fn read_staged(
+        &mut self,
+        run: RunId,
+        table: &TargetTable,
+        sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<u64> {
+        self.revive()?;
+        stage::read(&mut self.session, run, table, sink)
+    }
+
+    fn publish(&mut self, publish: &Publish) -> Result<Published> {
+        let holder = epoch::claimed(self.holder)?;
+        self.revive()?;
+        let first = [epoch::LOOK, &epoch::look_at(publish.flow)].join("; ");
+        let (mut open, answers) = Open::for_work(&mut self.session, &first)?;
+        epoch::require(answers.first(), holder)?;
+        let first = epoch::require_generation(answers.get(1), publish.generation)?;
+        let (published, last) = publish::publish(open.session, publish, first)?;
+        open.commit(&last)?;
+        Ok(published)
+    }
+
+    fn discard(&mut self, run: RunId) -> Result<()> {
+        let mut open = self.held()?;
+        stage::discard(open.session, run)?;
+        open.commit("")
+    }
+
+    fn staged(&mut self) -> Result<Vec<RunId>> {
+        self.revive()?;
+        stage::runs(&mut self.session)
+    }
+
+    fn published(&mut self, flow: FlowId) -> Result<Vec<PublishedRun>> {
+        self.revive()?;
+        publish::runs(&mut self.session, flow)
+    }
+}
