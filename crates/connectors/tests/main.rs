@@ -10,6 +10,10 @@ mod files_beneath;
 mod files_csv;
 #[path = "main/files_limits.rs"]
 mod files_limits;
+#[path = "main/postgres_application.rs"]
+mod postgres_application;
+#[path = "main/postgres_capture.rs"]
+mod postgres_capture;
 #[path = "main/postgres_place.rs"]
 mod postgres_place;
 #[path = "main/postgres_read.rs"]
@@ -20,6 +24,12 @@ mod postgres_site;
 mod postgres_tls;
 #[path = "main/postgres_target.rs"]
 mod postgres_target;
+#[path = "main/postgres_target_crash.rs"]
+mod postgres_target_crash;
+#[path = "main/postgres_target_publish.rs"]
+mod postgres_target_publish;
+#[path = "main/postgres_target_tables.rs"]
+mod postgres_target_tables;
 #[path = "main/sqlite_capture.rs"]
 mod sqlite_capture;
 #[path = "main/sqlite_capture_histories.rs"]

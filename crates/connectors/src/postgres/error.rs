@@ -66,7 +66,7 @@ fn rule(state: &str) -> &'static str {
 }
 
 /// The decision by class, `conventions.md` 1 (from PostgreSQL's own list of states, appendix A of its manual).
-fn kind_of(state: &str) -> Kind {
+pub(super) fn kind_of(state: &str) -> Kind {
     match state {
         // A conflict of the moment, resources, an operator who stops the server, another node that leads now.
         "55P03" | "25006" | "55006" | "57014" => Kind::Unavailable,

@@ -1,7 +1,8 @@
 //! Rows read into the lane: chunks and keys, each exactly at its place among the changes.
 
 use super::capture::{
-    Capture, LEFT, RIGHT, ROOMY, changes, delete, insert, item, replica_of, two_tables, update,
+    Capture, LEFT, RIGHT, ROOMY, all_told, changes, delete, insert, item, replica_of, two_tables,
+    update,
 };
 use super::replica::{Replica, told};
 use super::{Outcome, SourceHarness, fails};
@@ -105,7 +106,8 @@ pub fn chunks_cover_the_table(harness: &mut dyn SourceHarness) -> Outcome {
     }
     assert!(groups.len() >= 3, "12 rows do not fit 2 chunks of 5");
     assert_eq!(groups.iter().flat_map(new_rows).collect::<Vec<_>>(), capture.rows(LEFT));
-    assert_eq!(capture.poll(ROOMY), None, "a snapshot ends");
+    // The cut that the rows were read at may be a place of its own.
+    assert_eq!(all_told(&capture.drain(ROOMY)), [], "a snapshot ends");
     Outcome::Held
 }
 
