@@ -25,6 +25,14 @@ impl Place {
         Cluster::shared().sql(&self.database, statements)
     }
 
+    /// Another program's connection, which stays open.
+    pub(crate) fn holding(&self, statements: &str) -> postgres::Client {
+        let url = Cluster::shared().url(&self.database);
+        let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+        client.batch_execute(statements).unwrap();
+        client
+    }
+
     pub(crate) fn target(&self) -> Box<dyn Target> {
         Postgres::new("postgres").target(&settings(&Cluster::shared().url(&self.database))).unwrap()
     }

@@ -1,10 +1,18 @@
 //! A database as a target: the suite of every target, and what is particular to PostgreSQL.
 
-use crate::postgres_place::Place;
-use change::{ColumnType, Value};
+use crate::postgres_place::{
+    Engine, FLOW, Place, article, failure, publication, settings, stock, stored,
+};
+use change::{ColumnType, FlowId, Generation, HolderId, RunId, Value};
+use connect::component::Connector;
 use connect::conformance::Arranged;
 use connect::conformance::target::{TargetHarness, all};
-use connect::target::Target;
+use connect::memory::sample::{keys as keys_of, rows, shape, target_table};
+use connect::read::Readable;
+use connect::target::{Claim, Load, RowWork, Target, TargetTable};
+use connect::{Kind, State};
+use seamount_connectors::postgres::Postgres;
+use servers::Cluster;
 
 struct Harness(Place);
 
@@ -32,4 +40,181 @@ impl TargetHarness for Harness {
 #[test]
 fn keeps_what_every_target_promises() {
     all(&mut || Box::new(Harness(Place::new())));
+}
+
+#[test]
+fn of_two_engines_one_writes() {
+    let place = Place::new();
+    let mut first = Engine::at(&place, &[stock()]);
+    let mut second = place.target();
+    let mut claim = Claim { holder: HolderId::mint(2), known: Vec::new(), take_over: false };
+    let fenced = failure(second.claim(&claim));
+    assert_eq!((fenced.kind, fenced.state), (Kind::Conflict, Some(State::Fenced)));
+    claim.take_over = true;
+    second.claim(&claim).unwrap();
+    let fenced = failure(first.begin().map(drop));
+    assert_eq!((fenced.kind, fenced.state), (Kind::Conflict, Some(State::Fenced)));
+    assert_eq!(failure(first.target.discard(RunId::mint(1))).kind, Kind::Conflict);
+}
+
+/// Flows of one engine hold the epoch together: neither waits for the other, and a claim ends neither.
+#[test]
+fn flows_of_one_engine_write_side_by_side() {
+    let place = Place::new();
+    let other = FlowId::mint(8);
+    let table = |name| TargetTable { name: String::from(name), ..stock() };
+    let mut first = Engine::at(&place, &[table("a")]);
+    let mut second = Engine::opened(place.target(), &[table("b")]);
+    second.target.adopt(other, Generation::mint(1)).unwrap();
+    let work = RowWork::Upsert(rows(&stock().schema, &[article(1, "nail")]));
+    let mut one = first.begin().unwrap();
+    one.write(&table("a"), &work).unwrap();
+    let mut two = second.target.begin(other, Generation::mint(1)).unwrap();
+    two.write(&table("b"), &work).unwrap();
+    let holder = HolderId::mint(1);
+    place.target().claim(&Claim { holder, known: vec![holder], take_over: false }).unwrap();
+    two.commit(&[]).unwrap();
+    one.commit(&[]).unwrap();
+}
+
+/// Somebody who is no engine holds the epoch: it is named, and left alone.
+#[test]
+fn a_session_that_is_none_of_ours_is_not_ended() {
+    let place = Place::new();
+    drop(Engine::at(&place, &[stock()]));
+    let settings = settings(&Cluster::shared().url(&place.database));
+    let mut holding = place.holding("BEGIN; SELECT FROM _seamount.epoch FOR SHARE");
+    let claim = Claim { holder: HolderId::mint(2), known: Vec::new(), take_over: true };
+    let mut target = Postgres::new("postgres").target(&settings).unwrap();
+    let locked = failure(target.claim(&claim));
+    assert_eq!(locked.kind, Kind::Unavailable);
+    assert!(locked.fix.unwrap().contains("pg_terminate_backend"));
+    holding.batch_execute("COMMIT").unwrap();
+    target.claim(&claim).unwrap();
+}
+
+#[test]
+fn a_target_that_was_replaced_is_noticed() {
+    let place = Place::new();
+    let mut engine = Engine::at(&place, &[stock()]);
+    place.sql("DELETE FROM _seamount.epoch");
+    assert_eq!(failure(engine.begin().map(drop)).state, Some(State::Fenced));
+    place.sql("DROP SCHEMA _seamount CASCADE");
+    assert_eq!(failure(engine.begin().map(drop)).state, Some(State::Fenced));
+    assert_eq!(engine.target.progress(FlowId::mint(FLOW)).unwrap(), None);
+    assert_eq!(engine.target.staged().unwrap(), []);
+}
+
+/// What answers behind a failover may lack our last commits: nothing is written before progress is read again.
+#[test]
+fn a_lost_connection_is_owned_up_to_before_anything_is_written() {
+    let place = Place::new();
+    let mut engine = Engine::at(&place, &[stock()]);
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE datname = current_database() AND starts_with(application_name, 'seamount ')";
+    assert_eq!(place.sql(end), "1");
+    assert_eq!(failure(engine.begin().map(drop)).kind, Kind::Unavailable);
+    // A look at the target in between does not make it forgotten.
+    engine.target.tables().unwrap();
+    assert_eq!(failure(engine.begin().map(drop)).kind, Kind::Unavailable);
+    assert_eq!(engine.target.progress(FlowId::mint(FLOW)).unwrap(), None);
+    engine.upsert(&stock(), &[article(1, "nail")]).unwrap();
+    let mut transaction = engine.begin().unwrap();
+    let work = RowWork::Upsert(rows(&stock().schema, &[article(2, "nut")]));
+    transaction.write(&stock(), &work).unwrap();
+    assert_eq!(place.sql(end), "1");
+    assert_eq!(failure(transaction.commit(&[])).kind, Kind::Unavailable, "nobody has taken over");
+    assert_eq!(stored(engine.target.as_mut(), &stock()), [article(1, "nail")]);
+}
+
+/// A unique value that moves on in three steps nets to an order that the index refuses; in source order it goes.
+#[test]
+fn a_swap_of_unique_values_is_refused_at_once_and_goes_row_by_row() {
+    let place = Place::new();
+    let mut engine = Engine::at(&place, &[stock()]);
+    engine.upsert(&stock(), &[article(1, "x"), article(2, "y")]).unwrap();
+    place.sql("CREATE UNIQUE INDEX u ON stock (name)");
+    let work = |cells: &[Vec<Value>]| RowWork::Upsert(rows(&stock().schema, cells));
+    let mut transaction = engine.begin().unwrap();
+    let netted = transaction.write(&stock(), &work(&[article(1, "y"), article(2, "x")]));
+    assert_eq!(failure(netted).kind, Kind::Refused);
+    for step in [article(1, "tmp"), article(2, "x"), article(1, "y")] {
+        transaction.write(&stock(), &work(&[step])).unwrap();
+    }
+    transaction.commit(&[]).unwrap();
+    assert_eq!(stored(engine.target.as_mut(), &stock()), [article(1, "y"), article(2, "x")]);
+}
+
+/// Batches of every size take the same way in, whatever way that is.
+#[test]
+fn batches_of_every_size_come_in_whole() {
+    let place = Place::new();
+    let mut engine = Engine::at(&place, &[stock()]);
+    let mut expected = Vec::new();
+    for (i, size) in [1, 2, 255, 256, 1_025, 40_000].into_iter().enumerate() {
+        let from = i64::try_from(expected.len()).unwrap();
+        let articles: Vec<_> = (from..from + size).map(|sku| article(sku, "new")).collect();
+        let work = rows(&stock().schema, &articles);
+        let work = if i % 2 == 0 { RowWork::Insert(work) } else { RowWork::Upsert(work) };
+        assert_eq!(engine.write(&stock(), &work).unwrap(), size.unsigned_abs());
+        expected.extend(articles);
+    }
+    assert!(stored(engine.target.as_mut(), &stock()) == expected);
+    let some: Vec<_> = (0..30_000).map(|sku| article(sku * 2, "again")).collect();
+    let work = RowWork::Insert(rows(&stock().schema, &some));
+    assert_eq!(engine.write(&stock(), &work).unwrap(), 30_000, "most of them are there already");
+    let keys: Vec<_> = (0..30_000).map(|sku| vec![Value::Int(sku * 2)]).collect();
+    let gone = engine.write(&stock(), &RowWork::Delete(keys_of(&stock().schema, &keys))).unwrap();
+    let left = place.sql("SELECT count(*), sum(sku % 2) FROM stock");
+    assert_eq!((gone, left.as_str()), (30_000, "20769|20769"));
+    let all = rows(&stock().schema, &[article(1, "a"), article(1, "b"), article(3, "c")]);
+    engine.write(&stock(), &RowWork::Upsert(all)).unwrap();
+    assert_eq!(place.sql("SELECT name FROM stock WHERE sku = 1"), "b", "the last of a key counts");
+}
+
+#[test]
+fn a_row_that_a_trigger_ignores_is_refused() {
+    let place = Place::new();
+    let mut engine = Engine::at(&place, &[stock()]);
+    place.sql(
+        "CREATE FUNCTION quiet() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN IF NEW.sku = 2 THEN RETURN NULL; END IF; RETURN NEW; END $$;
+         CREATE TRIGGER quiet BEFORE INSERT ON stock FOR EACH ROW EXECUTE FUNCTION quiet();",
+    );
+    let articles: Vec<_> = (1..400).map(|sku| article(sku, "nail")).collect();
+    let batch = rows(&stock().schema, &articles);
+    for work in [RowWork::Upsert(batch.clone()), RowWork::Insert(batch.clone())] {
+        assert_eq!(failure(engine.write(&stock(), &work)).kind, Kind::Refused);
+    }
+    engine.target.stage(RunId::mint(1), &stock(), &batch).unwrap();
+    for load in [Load::Replace, Load::Merge, Load::Append] {
+        let refused = failure(engine.target.publish(&publication(1, load, &[(&stock(), 399)])));
+        assert_eq!(refused.kind, Kind::Refused);
+    }
+    place.sql("INSERT INTO stock VALUES (1, 'old')");
+    for load in [Load::Replace, Load::Merge] {
+        let refused = failure(engine.target.publish(&publication(1, load, &[(&stock(), 399)])));
+        assert_eq!(refused.kind, Kind::Refused);
+    }
+    assert_eq!(stored(engine.target.as_mut(), &stock()), [article(1, "old")]);
+}
+
+/// An assignment would round without a word where a column has become narrower since it was looked at.
+#[test]
+fn a_schema_changed_by_somebody_else_is_noticed() {
+    let place = Place::new();
+    let wide = ColumnType::Decimal { precision: 12, scale: 4 };
+    let table =
+        target_table("prices", &shape(&[("sku", ColumnType::Int64), ("price", wide)], &["sku"]));
+    let mut engine = Engine::at(&place, std::slice::from_ref(&table));
+    let row = |sku| vec![Value::Int(sku), Value::Decimal { unscaled: 12_345, scale: 4 }];
+    engine.upsert(&table, &[row(1)]).unwrap();
+    place.sql("DELETE FROM prices; ALTER TABLE prices ALTER price TYPE numeric(12,2)");
+    assert_eq!(failure(engine.upsert(&table, &[row(2)])).kind, Kind::Invalid);
+    place.sql("ALTER TABLE prices ALTER price TYPE numeric(20,6)");
+    engine.upsert(&table, &[row(3)]).unwrap();
+    assert_eq!(place.sql("SELECT price FROM prices"), "1.234500");
+    place.sql("DROP TABLE prices; CREATE TABLE prices (sku int PRIMARY KEY, price numeric)");
+    engine.upsert(&table, &[row(4)]).unwrap();
+    assert_eq!(place.sql("SELECT * FROM prices"), "4|1.2345");
 }

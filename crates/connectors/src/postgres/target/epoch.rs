@@ -16,8 +16,8 @@ use postgres::error::SqlState;
 pub(super) const LOOK: &str = "SELECT holder FROM _seamount.epoch FOR SHARE";
 
 /// How often a take-over tries to get hold of the epoch, and for how long each time.
-const TRIES: u32 = 40;
-const PATIENCE: &str = "SET LOCAL lock_timeout = '250ms'";
+const TRIES: u32 = 10;
+const PATIENCE: &str = "SET LOCAL lock_timeout = '200ms'";
 
 /// The name of a holder's sessions.
 fn session_name(holder: HolderId) -> String {

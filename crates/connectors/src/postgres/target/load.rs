@@ -51,6 +51,10 @@ impl<'a> Loading<'a> {
         match self.load {
             Load::Replace => self.replace(session),
             Load::Merge => {
+                if self.keyed() && self.is_empty(session)? {
+                    self.insert(session, "")?;
+                    return Ok(0);
+                }
                 self.refuse_foreign(session)?;
                 self.overwrite(session)?;
                 Ok(0)

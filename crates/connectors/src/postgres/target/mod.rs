@@ -23,13 +23,13 @@ use super::read::PgCut;
 use super::{book, catalogue};
 use arrow::array::RecordBatch;
 use change::{FlowId, Generation, HolderId, RunId, TableSchema};
-use connect::Result;
 use connect::component::SiteSettings;
 use connect::read::{Cut, Readable};
 use connect::target::{
     Claim, Fates, FlowProgress, Publish, Published, PublishedRun, Target, TargetTable,
     TargetTransaction,
 };
+use connect::{Error, Result};
 use plan::Plans;
 use session::{Open, Session};
 use transaction::PgTransaction;
@@ -39,6 +39,8 @@ struct PgTarget {
     session: Session,
     holder: Option<HolderId>,
     plans: Plans,
+    /// The connection was made anew, and nobody was told yet.
+    silent: bool,
 }
 
 /// Logs in to a database as a target.
@@ -47,7 +49,7 @@ struct PgTarget {
 /// `Unavailable` when the server cannot be reached, `Invalid` when it refuses the login or the settings are wrong.
 pub(super) fn open(settings: &SiteSettings) -> Result<Box<dyn Target>> {
     let session = Session::open(Address::of(settings)?)?;
-    Ok(Box::new(PgTarget { session, holder: None, plans: Plans::default() }))
+    Ok(Box::new(PgTarget { session, holder: None, plans: Plans::default(), silent: false }))
 }
 
 impl PgTarget {
@@ -55,6 +57,20 @@ impl PgTarget {
     fn revive(&mut self) -> Result<()> {
         if self.session.revive()? {
             self.plans.forget();
+            self.silent = true;
+        }
+        Ok(())
+    }
+
+    /// Fails once behind a loss of the connection: what answers now may be another server, which leads since a
+    /// failover and lacks our last commits, or one that was restored. Whoever counts on those has to read progress.
+    fn own_up(&mut self) -> Result<()> {
+        self.revive()?;
+        if std::mem::take(&mut self.silent) {
+            return Err(Error::unavailable(
+                "the connection to the target was lost and is there again",
+            )
+            .effect("nothing was written; progress is read again before anything is"));
         }
         Ok(())
     }
@@ -119,6 +135,7 @@ impl Target for PgTarget {
 
     fn progress(&mut self, flow: FlowId) -> Result<Option<FlowProgress>> {
         self.revive()?;
+        self.silent = false;
         book::progress(self.session.client(), flow)
     }
 
@@ -133,7 +150,7 @@ impl Target for PgTarget {
         generation: Generation,
     ) -> Result<Box<dyn TargetTransaction + '_>> {
         let holder = epoch::claimed(self.holder)?;
-        self.revive()?;
+        self.own_up()?;
         let first = [epoch::LOOK, &epoch::look_at(flow), &self.plans.question()].join("; ");
         let (open, answers) = Open::for_work(&mut self.session, &first)?;
         epoch::require(answers.first(), holder)?;
