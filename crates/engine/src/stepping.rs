@@ -34,6 +34,12 @@ pub struct Drained {
     pub down: Vec<(String, Error)>,
 }
 
+/// How long a source that has said nothing more may still come up to the goal.
+const SHOWING: Duration = Duration::from_secs(60);
+
+/// One wait of that.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Captures and the applier of one flow, stepped by hand.
 pub struct Stepping {
     engine: Engine,
@@ -273,15 +279,25 @@ fn passed(capture: &LaneCapture, goal: Option<&SourcePosition>) -> bool {
     goal.is_some_and(|goal| read >= goal.sequence && read > 0) && !capture.owes()
 }
 
-/// Steps a capture until it is idle, or has passed its goal.
+/// Steps a capture until it is idle, or has passed its goal. A source that can be waited at is idle only behind the
+/// goal: it shows what it has in its own time.
 fn step_to_goal(capture: &mut LaneCapture, goal: Option<&SourcePosition>) -> Result<u64> {
-    let mut moved = 0;
+    let (mut moved, mut waited) = (0, Duration::ZERO);
     loop {
-        match capture.step()? {
-            Step::Moved(changes) => moved += changes,
+        let step = capture.step()?;
+        let read = capture.read_upto().map_or(0, |position| position.sequence);
+        match step {
+            Step::Moved(changes) => (moved, waited) = (moved + changes, Duration::ZERO),
+            Step::Idle
+                if goal.is_some_and(|goal| read < goal.sequence) && capture.wait(LOOK)? =>
+            {
+                waited += LOOK;
+                if waited > SHOWING {
+                    return Err(Error::unavailable("the source does not show what it holds"));
+                }
+            }
             Step::Idle | Step::Refused => return Ok(moved),
         }
-        let read = capture.read_upto().map_or(0, |position| position.sequence);
         if goal.is_some_and(|goal| read >= goal.sequence) && !capture.reading() {
             capture.settle(Duration::from_secs(30))?;
             return Ok(moved);

@@ -3,6 +3,8 @@
 //! Counts the fate of every change, and asserts before each commit that each has exactly one. What is set aside is
 //! durable in the state file before the target commits past it.
 
+mod one;
+
 use crate::assembly::Assembly;
 use crate::compact::{compact, keys_only};
 use crate::effect::{At, BEHIND_A_LETTER, Effect, Effects, Item, Refused};
@@ -14,8 +16,7 @@ use arrow::array::RecordBatch;
 use change::planted::{Defect, is_planted};
 use change::{Group, GroupKind, LaneId, Offset, Value};
 use connect::{
-    Counters, Error, Fate, KeyRange, Kind, LaneProgress, LetterPlace, Result, RowWork,
-    TargetTransaction,
+    Counters, Error, Fate, KeyRange, LaneProgress, LetterPlace, Result, TargetTransaction,
 };
 use flow::Flow;
 use std::collections::{BTreeMap, HashSet};
@@ -298,49 +299,6 @@ impl<'t> Writer<'t> {
             }
         }
         Ok(())
-    }
-
-    /// Writes one change; under [`Manner::InOrderParking`] a refusal is returned, not raised.
-    fn write_one(
-        &mut self,
-        path: &TablePath,
-        effects: &Effects,
-        item: &Item,
-        row: At,
-        from: Option<At>,
-    ) -> Result<Option<String>> {
-        let one = |at: At| effects.blocks[at.block].rows.slice(at.row, 1);
-        let mut works = Vec::new();
-        if let Some(from) = from {
-            works.push(RowWork::Delete(keys_only(path, &one(from))?));
-        }
-        works.push(match item.effect {
-            Effect::Remove { .. } => RowWork::Delete(keys_only(path, &one(row))?),
-            _ => RowWork::Upsert(one(row)),
-        });
-        let mut removed = 0;
-        for work in &works {
-            match self.txn.write(path.target(), work) {
-                Ok(rows) => removed = rows,
-                Err(e) if e.kind == Kind::Refused && self.manner == Manner::InOrderParking => {
-                    if let (1.., Some(from)) = (removed, from) {
-                        self.put_back(path, one(from))?;
-                    }
-                    return Ok(Some(e.to_string()));
-                }
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Writes the row under an old key again, since the change that moved it is set aside whole. A target that does
-    /// not take it any more is left without it: both keys wait behind the letter, which brings the row.
-    fn put_back(&mut self, path: &TablePath, row: RecordBatch) -> Result<()> {
-        match self.txn.write(path.target(), &RowWork::Upsert(row)) {
-            Err(e) if e.kind == Kind::Refused => Ok(()),
-            done => done.map(drop),
-        }
     }
 
     fn note_emptied(&mut self, lane: &Lane, path: &TablePath, item: &Item) {

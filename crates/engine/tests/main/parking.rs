@@ -2,7 +2,7 @@
 
 use crate::world::{World, event_flow, text};
 use change::{ColumnType, Value};
-use connect::memory::{CommitFault, Edit, sample::shape};
+use connect::memory::{CommitFault, Edit, OldImages, sample::shape};
 use connect::{Fate, Kind, State as Named, Target};
 use engine::{
     CaptureOrder, Letter, LetterStatus, LettersReplayed, Stepping, Unwatched, discard_letters,
@@ -315,4 +315,23 @@ fn a_target_that_cannot_be_reached_gives_no_letter_up() {
     world.target.fail_next_commit(CommitFault::Lost);
     discard_letters(&engine, &flow, &[id], "known").unwrap_err();
     assert_eq!(letters(&world).len(), 1);
+}
+
+/// Found by a seed of the world: the old image held the key alone, and a refused change of the key put nulls in the place
+/// of the row's other cells.
+#[test]
+fn a_refused_change_of_a_key_leaves_the_old_row_whole_also_where_only_its_key_was_sent() {
+    let world = world();
+    drain(&world).unwrap();
+    let shop = &world.sources["shop"];
+    shop.commit(&[Edit::insert("item", item(1, "good"))]).unwrap();
+    drain(&world).unwrap();
+    shop.send_old_images(OldImages::KeysAndChanged);
+    shop.commit(&[Edit::update("item", [Value::Int(1)], item(2, "bad"))]).unwrap();
+    drain(&world).unwrap();
+    assert_eq!(world.target.rows("item").unwrap(), vec![item(1, "good")]);
+    assert_eq!(letters(&world).len(), 1);
+    world.target.accept();
+    replay(&world).unwrap();
+    assert_eq!(world.target.rows("item").unwrap(), vec![item(2, "bad")]);
 }
