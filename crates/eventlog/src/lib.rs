@@ -13,6 +13,7 @@ mod body;
 mod cache;
 mod catalog;
 mod checkpoint;
+mod commit;
 mod damage;
 mod failure;
 mod frame;

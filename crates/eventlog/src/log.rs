@@ -1,10 +1,11 @@
 //! The log as its engine holds it: appends, waits, reads, lets go.
 //!
-//! Not here: what the writer thread does with what was taken (`writer`). Invariant: an offset is given under the same
+//! Not here: who commits what was taken (`writer`), and how (`commit`). Invariant: an offset is given under the same
 //! lock that queues the frame, so that offsets are dense whatever fails.
 
 use crate::catalog::{self, Catalog, Entry, Leftovers, Loaded};
 use crate::checkpoint::{Checkpointer, is_harmless};
+use crate::commit::{Committer, Copying};
 use crate::failure::{disk_full, unreadable};
 use crate::frame::Encoded;
 use crate::hot::HotFile;
@@ -15,14 +16,13 @@ use crate::reader::LogReader;
 use crate::rotate::{self, Rotation};
 use crate::settings::Settings;
 use crate::shared::{Queued, Shared, Space, State, wait, wait_for};
-use crate::writer::{self, Copying, Writer};
+use crate::writer::Writer;
 use change::planted::{Defect, is_planted};
 use change::{Group, GroupBody, LaneId, LogId, Offset};
 use connect::{Bounds, Error, Log, Result, Tail};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Held by the one process that writes.
@@ -36,7 +36,7 @@ pub struct EventLog {
     decoder: Decoder,
     pool: Arc<Pool>,
     pub(crate) shared: Arc<Shared>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Writer,
     _lock: File,
 }
 
@@ -103,7 +103,7 @@ impl EventLog {
             decoder,
             pool,
             shared,
-            writer: Mutex::new(Some(writer)),
+            writer,
             _lock: lock,
         })
     }
@@ -145,8 +145,12 @@ impl EventLog {
     /// # Errors
     /// `Corrupt` once the log is poisoned.
     pub fn rest(&self) -> Result<()> {
-        let state = self.shared.state();
-        wait(&self.shared.rest, state, |s| s.dead.is_none() && !s.is_at_rest()).alive()
+        let mut state = self.shared.state();
+        state.resting += 1;
+        let waits = |s: &mut State| s.dead.is_none() && !s.is_at_rest();
+        state = wait(&self.shared.rest, state, waits);
+        state.resting -= 1;
+        state.alive()
     }
 
     /// Whether groups wait because the disk is full. Writing resumes by itself.
@@ -261,7 +265,7 @@ fn start(
     pool: Arc<Pool>,
     file: HotFile,
     rotation: Rotation,
-) -> Result<JoinHandle<()>> {
+) -> Result<Writer> {
     let failed = |e: std::io::Error| {
         Error::unavailable("a thread of the log cannot be started").found(e.to_string())
     };
@@ -271,8 +275,8 @@ fn start(
         let file = HotFile::open(&path).map_err(|e| failed_to_open(&e))?;
         checkpointer.seal(number, file);
     }
-    let writer = Writer {
-        shared,
+    let committer = Committer {
+        shared: shared.clone(),
         pool,
         file,
         rotation,
@@ -281,10 +285,10 @@ fn start(
         groups: Vec::new(),
         wal_bytes: 0,
         copying: Copying::NotYet,
-        woken: 0,
+        space: Space::Enough,
         took: Duration::ZERO,
     };
-    std::thread::Builder::new().name("log-writer".into()).spawn(|| writer.run()).map_err(failed)
+    Writer::start(shared, committer).map_err(failed)
 }
 
 impl Log for EventLog {
@@ -313,7 +317,8 @@ impl Log for EventLog {
         let group = Arc::new(Group { lane, offset, body });
         state.groups.push(Queued { group, memory, weight });
         state.waiting += weight;
-        if state.idle.is_some_and(|wanted| state.frames.len() >= wanted) {
+        let wanted = state.idle.filter(|_| !state.is_committing);
+        if wanted.is_some_and(|wanted| state.frames.len() >= wanted) {
             state.idle = None;
             drop(state);
             self.shared.work.notify_one();
@@ -325,6 +330,9 @@ impl Log for EventLog {
         let reached = |s: &State| s.lanes.get(&lane).is_some_and(|l| l.durable >= offset);
         let waits = |s: &mut State| s.dead.is_none() && !reached(s);
         let mut state = self.shared.state();
+        if offset > Offset::START && waits(&mut state) {
+            state = self.writer.commit_here(state, patience);
+        }
         if offset > Offset::START && waits(&mut state) {
             state = match state.lanes.get_mut(&lane) {
                 Some(standing) => {
@@ -385,13 +393,5 @@ impl Log for EventLog {
 
     fn trim(&self, lane: LaneId, upto: Offset) -> Result<()> {
         self.let_go(&[(lane, upto)])
-    }
-}
-
-impl Drop for EventLog {
-    fn drop(&mut self) {
-        self.shared.state().closing = true;
-        self.shared.work.notify_one();
-        writer::join(&self.writer);
     }
 }

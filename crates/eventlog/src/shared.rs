@@ -1,4 +1,4 @@
-//! What appenders, the writer thread and readers share: lanes, the queue, the cache, and who waits for what.
+//! What appenders, whoever commits and readers share: lanes, the queue, the cache, and who waits for what.
 //!
 //! Not here: I/O. Invariants: a lane's offsets are dense in queue order; `durable` moves only after a commit; a group
 //! that has an offset leaves the queue by becoming durable, or with the whole log.
@@ -90,6 +90,14 @@ pub(crate) struct State {
     pub(crate) closing: bool,
     /// Whether the writer sleeps and must be woken once so many frames wait.
     pub(crate) idle: Option<usize>,
+    /// Whether somebody commits: the writer, or a caller in its place.
+    pub(crate) is_committing: bool,
+    /// Whether something is left for the writer that is not in the queue: frames in the hand, or a file to look after.
+    pub(crate) is_left_over: bool,
+    /// Lanes woken by the last commit.
+    pub(crate) woken: usize,
+    /// Those who wait until nothing is under way.
+    pub(crate) resting: usize,
     pub(crate) catalog: Catalog,
     pub(crate) cache: Cache,
     /// Grows with every commit that held a group.
@@ -115,6 +123,10 @@ impl State {
             dead: None,
             closing: false,
             idle: None,
+            is_committing: false,
+            is_left_over: false,
+            woken: 0,
+            resting: 0,
             catalog,
             cache: Cache::new(cache_bytes),
             changes: 0,
@@ -131,14 +143,23 @@ impl State {
         self.dead.as_deref().map_or(Ok(()), |found| Err(poisoned(found)))
     }
 
-    /// Whether nothing is under way: the writer sleeps, and every full file is finished.
+    /// Whether nothing is under way: the writer sleeps, nobody commits in its place, and every full file is finished.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.idle.is_some() && !self.has_work() && self.unfinished == 0
+        let asleep = self.idle.is_some() && !self.is_committing;
+        asleep && !self.has_work() && self.unfinished == 0
     }
 
     /// Whether the writer has anything to do.
     pub(crate) fn has_work(&self) -> bool {
-        !self.frames.is_empty() || self.trims.0 > self.trims.1 || self.closing
+        let asked = self.trims.0 > self.trims.1 || self.closing;
+        asked || self.is_left_over || !self.frames.is_empty()
+    }
+
+    /// Whether a caller may commit what waits: nobody else does, and there is nothing that is the writer's.
+    pub(crate) fn is_callers_turn(&self) -> bool {
+        let writers = self.trims.0 > self.trims.1 || self.closing || self.is_left_over;
+        let sound = self.dead.is_none() && self.space == Space::Enough;
+        sound && !self.is_committing && !writers && !self.frames.is_empty()
     }
 }
 
@@ -171,6 +192,25 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ends a turn. What is left is the writer's, which is woken for it.
+    pub(crate) fn give_back(&self, is_left_over: bool) {
+        let mut state = self.state();
+        state.is_committing = false;
+        state.is_left_over |= is_left_over;
+        self.tell_of_rest(&state);
+        if state.has_work() && state.idle.take().is_some() {
+            drop(state);
+            self.work.notify_one();
+        }
+    }
+
+    /// Tells those who wait for it that nothing is under way.
+    pub(crate) fn tell_of_rest(&self, state: &State) {
+        if state.resting > 0 && state.is_at_rest() {
+            self.rest.notify_all();
+        }
+    }
+
     /// Nothing is taken any more, and everybody who waits is told.
     pub(crate) fn die(&self, found: String) {
         let mut state = self.state();
@@ -180,6 +220,7 @@ impl Shared {
         state.waiting = 0;
         state.lanes.values().for_each(|lane| lane.moved.notify_all());
         drop(state);
+        self.work.notify_all();
         self.room.notify_all();
         self.news.notify_all();
         self.rest.notify_all();
