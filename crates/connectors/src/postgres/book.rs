@@ -87,6 +87,25 @@ pub(super) fn queue_up(client: &mut impl GenericClient) -> Result<()> {
         .map_err(failed("cannot lock the bookkeeping"))
 }
 
+/// Another: cuts hold it together, and whoever moves a table that cuts may read holds it alone.
+const GATE: i64 = 0x5EA_6A7E;
+
+/// Keeps tables where they are for as long as the connection lives; before the snapshot of a cut is taken.
+pub(super) fn enter(client: &mut impl GenericClient) -> Result<()> {
+    client
+        .execute("SELECT pg_advisory_lock_shared($1)", &[&GATE])
+        .map(drop)
+        .map_err(failed("cannot lock the tables against being moved"))
+}
+
+/// Whether no cut is open; if so, none is opened until the end of the transaction.
+pub(super) fn is_alone(client: &mut impl GenericClient) -> Result<bool> {
+    client
+        .query_one("SELECT pg_try_advisory_xact_lock($1)", &[&GATE])
+        .map(|row| row.get(0))
+        .map_err(failed("cannot lock the tables against being read"))
+}
+
 /// Creates what is missing of the bookkeeping; needs no rights where nothing is.
 pub(super) fn create(client: &mut impl GenericClient) -> Result<()> {
     if exists(client)? {

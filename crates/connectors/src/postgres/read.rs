@@ -46,6 +46,7 @@ impl PgCut {
     /// Opens a cut of now.
     pub(super) fn open(address: &Address) -> Result<PgCut> {
         let mut client = connect(address)?;
+        book::enter(&mut client)?;
         let reading = || failed(format!("cannot read site {}", address.site));
         client
             .batch_execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

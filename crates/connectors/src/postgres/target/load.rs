@@ -8,6 +8,7 @@ use super::super::names::TableName;
 use super::plan::{Plan, guarding, insert, names, only_key, overwrite};
 use super::session::Session;
 use super::stage::Stage;
+use super::swap::swap;
 use connect::target::{Load, Publish, TargetTable};
 use connect::{Error, Kind, Result};
 use postgres::error::SqlState;
@@ -17,10 +18,10 @@ const UNCHANGED: &str = "nothing was published; the stage is as it was";
 /// A table, its stage, and how they meet.
 pub(super) struct Loading<'a> {
     table: &'a TargetTable,
-    plan: Plan,
+    pub(super) plan: Plan,
     stage: Option<&'a Stage>,
     /// Rows in the stage.
-    rows: u64,
+    pub(super) rows: u64,
     load: &'a Load,
     /// The rows that a replacing run takes the place of.
     scope: Filter,
@@ -48,13 +49,17 @@ impl<'a> Loading<'a> {
 
     /// Brings the rows in; returns how many that were there are not any more.
     pub(super) fn load(&self, session: &mut Session) -> Result<u64> {
+        if let Some(stage) = self.stage.filter(|_| self.keyed())
+            && self.is_empty(session)?
+        {
+            if !swap(session, self, stage)? {
+                self.insert(session, "")?;
+            }
+            return Ok(0);
+        }
         match self.load {
             Load::Replace => self.replace(session),
             Load::Merge => {
-                if self.keyed() && self.is_empty(session)? {
-                    self.insert(session, "")?;
-                    return Ok(0);
-                }
                 self.refuse_foreign(session)?;
                 self.overwrite(session)?;
                 Ok(0)
@@ -74,10 +79,6 @@ impl<'a> Loading<'a> {
             self.insert(session, "")?;
             return Ok(removed);
         };
-        if self.is_empty(session)? {
-            self.insert(session, "")?;
-            return Ok(0);
-        }
         if !self.scope.sql().is_empty() {
             self.refuse_outside(session)?;
         }
@@ -105,12 +106,12 @@ impl<'a> Loading<'a> {
         !self.plan.key.is_empty()
     }
 
-    fn is_empty(&self, session: &mut Session) -> Result<bool> {
+    pub(super) fn is_empty(&self, session: &mut Session) -> Result<bool> {
         let sql = format!("SELECT FROM {} LIMIT 1", self.plan.shape.name.sql());
         Ok(self.execute(session, &sql)? == 0)
     }
 
-    fn execute(&self, session: &mut Session, sql: &str) -> Result<u64> {
+    pub(super) fn execute(&self, session: &mut Session, sql: &str) -> Result<u64> {
         let loading = format!("cannot publish rows of {}", self.table.name);
         let answers = session.script(sql, &loading).map_err(|error| {
             if session.failure() == Some(&SqlState::CARDINALITY_VIOLATION) {
@@ -218,7 +219,7 @@ impl<'a> Loading<'a> {
         }
     }
 
-    fn refused(&self, why: &str) -> Error {
+    pub(super) fn refused(&self, why: &str) -> Error {
         let key: Vec<&str> = self.table.schema.key_names().collect();
         Error::refused(format!("a key ({}) of {} {why}", key.join(", "), self.table.name))
             .effect(UNCHANGED)

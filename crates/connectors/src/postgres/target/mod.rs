@@ -13,6 +13,7 @@ mod prepare;
 mod publish;
 mod session;
 mod stage;
+mod swap;
 mod sweep;
 mod transaction;
 mod write;
@@ -32,6 +33,7 @@ use connect::target::{
 use connect::{Error, Result};
 use plan::Plans;
 use session::{Open, Session};
+use stage::Stages;
 use transaction::PgTransaction;
 
 /// A database that flows write to.
@@ -39,6 +41,7 @@ struct PgTarget {
     session: Session,
     holder: Option<HolderId>,
     plans: Plans,
+    stages: Stages,
     /// The connection was made anew, and nobody was told yet.
     silent: bool,
 }
@@ -49,7 +52,13 @@ struct PgTarget {
 /// `Unavailable` when the server cannot be reached, `Invalid` when it refuses the login or the settings are wrong.
 pub(super) fn open(settings: &SiteSettings) -> Result<Box<dyn Target>> {
     let session = Session::open(Address::of(settings)?)?;
-    Ok(Box::new(PgTarget { session, holder: None, plans: Plans::default(), silent: false }))
+    Ok(Box::new(PgTarget {
+        session,
+        holder: None,
+        plans: Plans::default(),
+        stages: Stages::default(),
+        silent: false,
+    }))
 }
 
 impl PgTarget {
@@ -57,6 +66,7 @@ impl PgTarget {
     fn revive(&mut self) -> Result<()> {
         if self.session.revive()? {
             self.plans.forget();
+            self.stages.forget();
             self.silent = true;
         }
         Ok(())
@@ -161,9 +171,26 @@ impl Target for PgTarget {
     }
 
     fn stage(&mut self, run: RunId, table: &TargetTable, rows: &RecordBatch) -> Result<()> {
-        let mut open = self.held()?;
-        stage::append(open.session, run, table, rows)?;
-        open.commit("")
+        let holder = epoch::claimed(self.holder)?;
+        // A server that crashes may lose what was staged last; then the connection is lost too, and the publication,
+        // which waits for the disk, would find rows missing.
+        self.own_up()?;
+        let first = format!("SET LOCAL synchronous_commit = off; {}", epoch::LOOK);
+        let (mut open, answers) = Open::begin(&mut self.session, &first)?;
+        epoch::require(answers.get(1), holder)?;
+        let staged = self.stages.plan(open.session, run, table).and_then(|plan| {
+            stage::append(open.session, &plan, rows)?;
+            open.commit("")?;
+            Ok(plan)
+        });
+        match staged {
+            Ok(plan) => self.stages.keep(run, plan),
+            Err(error) => {
+                self.stages.forget();
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     fn read_staged(
@@ -183,12 +210,14 @@ impl Target for PgTarget {
         let (mut open, answers) = Open::for_work(&mut self.session, &first)?;
         epoch::require(answers.first(), holder)?;
         let first = epoch::require_generation(answers.get(1), publish.generation)?;
+        self.stages.forget();
         let (published, last) = publish::publish(open.session, publish, first)?;
         open.commit(&last)?;
         Ok(published)
     }
 
     fn discard(&mut self, run: RunId) -> Result<()> {
+        self.stages.forget();
         let mut open = self.held()?;
         stage::discard(open.session, run)?;
         open.commit("")

@@ -93,7 +93,8 @@ impl Plan {
         )))
     }
 
-    fn is_for(&self, table: &TargetTable) -> bool {
+    /// Whether it is for the table as a flow writes it now.
+    pub(super) fn is_for(&self, table: &TargetTable) -> bool {
         self.table.owner == table.owner
             && (Arc::ptr_eq(&self.table.schema, &table.schema) || self.table.schema == table.schema)
     }

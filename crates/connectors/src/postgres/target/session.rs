@@ -10,7 +10,7 @@ use super::super::session::connect;
 use connect::{Error, Result};
 use postgres::error::SqlState;
 use postgres::types::ToSql;
-use postgres::{Client, SimpleQueryMessage, Statement};
+use postgres::{Client, Row, SimpleQueryMessage, Statement};
 use std::collections::HashMap;
 
 /// Statements kept prepared; beyond it all are let go.
@@ -92,6 +92,31 @@ impl Session {
         Ok(true)
     }
 
+    /// A statement that is kept prepared.
+    pub(super) fn statement(&mut self, sql: &str, what: &str) -> Result<Statement> {
+        self.failure = None;
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        if self.statements.len() == PREPARED {
+            self.statements.clear();
+        }
+        let statement = self.client.prepare(sql).map_err(|e| self.explain(e, what))?;
+        self.statements.insert(sql.to_string(), statement.clone());
+        Ok(statement)
+    }
+
+    /// Rows of a query that is kept prepared.
+    pub(super) fn look(
+        &mut self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        what: &str,
+    ) -> Result<Vec<Row>> {
+        let statement = self.statement(sql, what)?;
+        self.client.query(&statement, parameters).map_err(|e| self.explain(e, what))
+    }
+
     /// Carries out a statement that is kept prepared; returns rows affected.
     pub(super) fn execute(
         &mut self,
@@ -99,18 +124,7 @@ impl Session {
         parameters: &[&(dyn ToSql + Sync)],
         what: &str,
     ) -> Result<u64> {
-        self.failure = None;
-        let statement = match self.statements.get(sql) {
-            Some(statement) => statement.clone(),
-            None => {
-                if self.statements.len() == PREPARED {
-                    self.statements.clear();
-                }
-                let statement = self.client.prepare(sql).map_err(|e| self.explain(e, what))?;
-                self.statements.insert(sql.to_string(), statement.clone());
-                statement
-            }
-        };
+        let statement = self.statement(sql, what)?;
         self.client.execute(&statement, parameters).map_err(|e| self.explain(e, what))
     }
 
@@ -171,6 +185,12 @@ impl Session {
     /// The state in which the last statement failed, where the server told one.
     pub(super) fn failure(&self) -> Option<&SqlState> {
         self.failure.as_ref()
+    }
+
+    /// Takes back the work that succeeded last.
+    pub(super) fn undo(&mut self) -> Result<()> {
+        self.behind = false;
+        self.script(BACK, "cannot go back to a savepoint at the target").map(drop)
     }
 
     /// Runs work that leaves nothing behind when it fails; inside [`Open::for_work`].

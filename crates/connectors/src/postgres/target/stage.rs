@@ -16,6 +16,8 @@ use change::{RunId, TableSchema};
 use connect::read::Scan;
 use connect::target::TargetTable;
 use connect::{Error, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One table's stage in a run.
 #[derive(Clone, Debug)]
@@ -24,6 +26,7 @@ pub(super) struct Stage {
     pub(super) name: TableName,
     /// The table its rows are meant for.
     pub(super) target: String,
+    pub(super) run: RunId,
 }
 
 fn stage_name(run: RunId, number: i64) -> TableName {
@@ -41,7 +44,7 @@ pub(super) fn of_run(session: &mut Session, run: RunId) -> Result<Vec<Stage>> {
         .query(sql, &[&run.to_i64()])
         .map_err(failed("cannot read what is staged"))?;
     let stage =
-        |row: &postgres::Row| Stage { name: stage_name(run, row.get(0)), target: row.get(1) };
+        |row: &postgres::Row| Stage { name: stage_name(run, row.get(0)), target: row.get(1), run };
     Ok(rows.iter().map(stage).collect())
 }
 
@@ -55,36 +58,69 @@ pub(super) fn runs(session: &mut Session) -> Result<Vec<RunId>> {
     Ok(rows.iter().map(|row| RunId::from_i64(row.get(0))).collect())
 }
 
-/// Adds rows to a run's stage; the caller's transaction holds the epoch.
-pub(super) fn append(
-    session: &mut Session,
-    run: RunId,
-    table: &TargetTable,
-    rows: &RecordBatch,
-) -> Result<()> {
-    let stages = of_run(session, run)?;
-    let name = match stages.into_iter().find(|stage| stage.target == table.name) {
-        Some(stage) => stage.name,
-        None => create(session, run, table)?,
-    };
-    let plan = Plan::make(session, &name, table)?;
-    plan.require_columns(rows, &table.schema)?;
-    check_owner(table, rows)?;
-    copy(session, &plan, rows)
+/// Stages that this session has written to.
+#[derive(Default)]
+pub(super) struct Stages {
+    known: BTreeMap<(RunId, String), Arc<Plan>>,
+}
+
+impl Stages {
+    /// The plan of a run's stage for a table, which is made where there is none; the caller's transaction holds the
+    /// epoch, and [`Stages::keep`]s it when that has committed.
+    pub(super) fn plan(
+        &self,
+        session: &mut Session,
+        run: RunId,
+        table: &TargetTable,
+    ) -> Result<Arc<Plan>> {
+        let known = self.known.get(&(run, table.name.clone()));
+        if let Some(plan) = known.filter(|plan| plan.is_for(table)) {
+            return Ok(plan.clone());
+        }
+        let stages = of_run(session, run)?;
+        let name = match stages.into_iter().find(|stage| stage.target == table.name) {
+            Some(stage) => stage.name,
+            None => create(session, run, table)?,
+        };
+        Plan::make(session, &name, table).map(Arc::new)
+    }
+
+    pub(super) fn keep(&mut self, run: RunId, plan: Arc<Plan>) {
+        self.known.insert((run, plan.table.name.clone()), plan);
+    }
+
+    /// Forgets all: a stage may be gone, or the connection is another.
+    pub(super) fn forget(&mut self) {
+        self.known.clear();
+    }
+}
+
+/// Adds rows to a stage.
+pub(super) fn append(session: &mut Session, plan: &Plan, rows: &RecordBatch) -> Result<()> {
+    plan.require_columns(rows, &plan.table.schema)?;
+    check_owner(&plan.table, rows)?;
+    copy(session, plan, rows)
         .map(drop)
-        .map_err(|e| e.at(format!("staging rows for {}", table.name)))
+        .map_err(|e| e.at(format!("staging rows for {}", plan.table.name)))
 }
 
 fn create(session: &mut Session, run: RunId, table: &TargetTable) -> Result<TableName> {
     let what = format!("cannot create a stage for {}", table.name);
     let as_text = session.address().as_text;
     let shape = require_shape(session.client(), &TableName::parse(&table.name)?, as_text)?;
+    let forms = forms(&shape, &table.schema)?;
     let mut columns = Vec::new();
-    for (place, form) in forms(&shape, &table.schema)?.iter().enumerate() {
+    for (place, form) in forms.iter().enumerate() {
         let found = shape.require(&form.name)?;
         let required = table.schema.key().contains(&place) || !found.column.nullable;
         let required = if required { " NOT NULL" } else { "" };
         columns.push(format!("{} {}{required}", form.quoted, found.declared));
+    }
+    if forms.len() == shape.columns.len() {
+        // With all its columns it may become the table itself.
+        let kinds = ["DEFAULTS", "STORAGE", "COMPRESSION", "COMMENTS"];
+        let kinds = kinds.map(|kind| format!(" INCLUDING {kind}")).concat();
+        columns = vec![format!("LIKE {}{kinds}", shape.name.sql())];
     }
     let sql = "INSERT INTO _seamount.stage (run, target) VALUES ($1, $2) RETURNING number";
     let row =

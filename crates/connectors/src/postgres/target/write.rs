@@ -13,7 +13,7 @@ use arrow::datatypes::Int64Type;
 use change::{ColumnType, Value};
 use connect::target::TargetTable;
 use connect::{Error, Result};
-use postgres::{Client, CopyInWriter};
+use postgres::{Client, CopyInWriter, Statement};
 use std::io::Write;
 
 /// From so many rows on new ones go by COPY, which needs two more round trips.
@@ -62,11 +62,15 @@ pub(super) fn insert(session: &mut Session, plan: &Plan, rows: &RecordBatch) -> 
 /// Inserts rows by COPY.
 pub(super) fn copy(session: &mut Session, plan: &Plan, rows: &RecordBatch) -> Result<u64> {
     plan.forms.iter().zip(rows.columns()).try_for_each(|(form, array)| form.check(array))?;
-    let written = send(session.client(), plan, rows).map_err(|unsent| match unsent {
-        Unsent::Unfit(error) => error,
-        Unsent::Refused(error) => session.explain(error, &plan.writing()),
-        Unsent::Lost => Error::unavailable(plan.writing()).found("the connection is gone"),
-    })?;
+    let as_text = plan.forms.iter().any(|form| form.wire == Wire::Cast);
+    let format = if as_text { "text" } else { "binary" };
+    let copy = session.statement(&format!("{} (FORMAT {format})", plan.copy), &plan.writing())?;
+    let written =
+        send(session.client(), &copy, plan, rows, as_text).map_err(|unsent| match unsent {
+            Unsent::Unfit(error) => error,
+            Unsent::Refused(error) => session.explain(error, &plan.writing()),
+            Unsent::Lost => Error::unavailable(plan.writing()).found("the connection is gone"),
+        })?;
     complete(plan, written, rows)
 }
 
@@ -100,10 +104,14 @@ impl From<std::io::Error> for Unsent {
     }
 }
 
-fn send(client: &mut Client, plan: &Plan, rows: &RecordBatch) -> Result<u64, Unsent> {
-    let as_text = plan.forms.iter().any(|form| form.wire == Wire::Cast);
-    let format = if as_text { "text" } else { "binary" };
-    let mut writer = client.copy_in(&format!("{} (FORMAT {format})", plan.copy))?;
+fn send(
+    client: &mut Client,
+    copy: &Statement,
+    plan: &Plan,
+    rows: &RecordBatch,
+    as_text: bool,
+) -> Result<u64, Unsent> {
+    let mut writer = client.copy_in(copy)?;
     if as_text {
         send_text(plan, rows, &mut writer)?;
     } else {
