@@ -184,3 +184,38 @@ fn one_schema_is_stored_once_however_often_it_is_made() {
     let count: i64 = file.query_row("SELECT count(*) FROM schema", [], |r| r.get(0)).unwrap();
     assert_eq!(count, 1);
 }
+
+/// Callers that commit themselves, the writer thread for those who do not wait, trims and new files, all at once.
+#[test]
+fn callers_that_commit_themselves_take_turns_with_the_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = || Settings { rotate_bytes: 20_000, cache_bytes: 4_000, ..settings() };
+    let log = EventLog::open(dir.path(), small()).unwrap();
+    std::thread::scope(|scope| {
+        for number in 1..=4 {
+            let log = &log;
+            scope.spawn(move || {
+                for n in 1..=120 {
+                    let offset = log.append(lane(number), group(n, 2)).unwrap();
+                    assert_eq!(offset, Offset(n));
+                    // Lane 1 waits each time, lane 4 only for its last.
+                    if n % number == 0 && (number < 4 || n == 120) {
+                        assert!(log.durable(lane(number), offset, LONG).unwrap());
+                        assert!(log.tail(lane(number)).unwrap().durable >= offset);
+                    }
+                    if number == 2 && n % 40 == 0 {
+                        log.trim(lane(2), Offset(n - 10)).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    log.rest().unwrap();
+    drop(log);
+    let log = reopened(dir.path(), small());
+    for (number, after) in [(1, 0), (2, 110), (3, 0), (4, 0)] {
+        let all = read_all(&log, lane(number), after);
+        assert_eq!(all.len() as u64, 120 - after);
+        all.iter().for_each(|read| assert_eq!(read.body, group(read.offset.0, 2)));
+    }
+}
