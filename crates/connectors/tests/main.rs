@@ -14,10 +14,18 @@ mod files_limits;
 mod postgres_application;
 #[path = "main/postgres_capture.rs"]
 mod postgres_capture;
+#[path = "main/postgres_capture_changes.rs"]
+mod postgres_capture_changes;
+#[path = "main/postgres_capture_identity.rs"]
+mod postgres_capture_identity;
+#[path = "main/postgres_capture_load.rs"]
+mod postgres_capture_load;
 #[path = "main/postgres_place.rs"]
 mod postgres_place;
 #[path = "main/postgres_read.rs"]
 mod postgres_read;
+#[path = "main/postgres_replica.rs"]
+mod postgres_replica;
 #[path = "main/postgres_site.rs"]
 mod postgres_site;
 #[path = "main/postgres_tls.rs"]

@@ -6,6 +6,7 @@
 
 use super::address::Address;
 use super::book;
+use super::capture::make_durable;
 use super::capture::xids::{Snapshot, sees};
 use super::catalogue::{TableShape, require_shape};
 use super::decode::{Decoder, Unfit};
@@ -57,6 +58,14 @@ impl PgCut {
         let snapshot = Snapshot::parse(row.get(0))
             .ok_or_else(|| Error::internal("a snapshot of PostgreSQL has an unknown form"))?;
         let closing = if row.get(1) { None } else { closing(&mut client).map_err(reading())? };
+        if let Some(closing) = &closing {
+            let durable = "SELECT pg_current_wal_flush_lsn() >= $1";
+            let closing = PgLsn::from(closing.sequence);
+            // Nobody else may write for long, and only what is durable comes to the capture.
+            if !client.query_one(durable, &[&closing]).map_err(reading())?.get::<_, bool>(0) {
+                make_durable(&mut connect(address)?)?;
+            }
+        }
         Ok(PgCut { client, snapshot, closing, as_text: address.as_text, shapes: BTreeMap::new() })
     }
 
@@ -108,7 +117,10 @@ fn closing(client: &mut Client) -> Result<Option<SourcePosition>, postgres::Erro
     if !captured {
         return Ok(None);
     }
-    let row = client.query_one("SELECT pg_logical_emit_message(false, $1, 'cut')", &[&MARK])?;
+    // The text tells this place from one that another history has there.
+    let text = "'cut-' || to_char(clock_timestamp(), 'YYYYMMDDHH24MISSUS')";
+    let sql = format!("SELECT pg_logical_emit_message(false, $1, {text})");
+    let row = client.query_one(&sql, &[&MARK])?;
     Ok(Some(SourcePosition::at(u64::from(row.get::<_, PgLsn>(0)))))
 }
 

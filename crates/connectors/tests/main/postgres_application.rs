@@ -45,8 +45,17 @@ impl Application {
         Application::on(Some(Cluster::start(&Recipe::default()).unwrap()), Identity::Full)
     }
 
+    /// In a database of the shared server that is there.
+    pub(crate) fn beside(database: String) -> Application {
+        Application::in_database(None, database, Identity::Default)
+    }
+
     fn on(own: Option<Cluster>, identity: Identity) -> Application {
         let database = own.as_ref().unwrap_or_else(|| Cluster::shared()).database();
+        Application::in_database(own, database, identity)
+    }
+
+    fn in_database(own: Option<Cluster>, database: String, identity: Identity) -> Application {
         let keys = HashMap::new();
         let mut application = Application { own, database, client: None, identity, keys };
         application.log_in();
@@ -134,6 +143,31 @@ impl Application {
 
     fn backup(&self) -> std::path::PathBuf {
         self.server().data_folder().with_file_name("backup")
+    }
+}
+
+/// The slots of a database go with its application: a server has few.
+impl Drop for Application {
+    fn drop(&mut self) {
+        self.client = None;
+        if self.own.is_some() || std::thread::panicking() {
+            return;
+        }
+        let sql = format!(
+            "SELECT count(pg_drop_replication_slot(slot_name)) FROM pg_replication_slots
+             WHERE database = '{}' AND NOT active",
+            self.database
+        );
+        let left = format!(
+            "SELECT count(*) FROM pg_replication_slots WHERE database = '{}'",
+            self.database
+        );
+        for _ in 0..100 {
+            let _ = Cluster::shared().try_sql("postgres", &sql);
+            if Cluster::shared().try_sql("postgres", &left).is_ok_and(|count| count == "0") {
+                return;
+            }
+        }
     }
 }
 

@@ -10,10 +10,8 @@ const NEEDS_A_SERVER: &str = "a_database_set_back_is_noticed";
 #[test]
 fn a_database_keeps_the_promises_of_a_source() {
     for check in checks().iter().filter(|check| check.name != NEEDS_A_SERVER) {
-        let began = std::time::Instant::now();
         let outcome = (check.run)(&mut Application::new(Identity::Full));
         assert_eq!(outcome, Outcome::Held, "{}", check.name);
-        eprintln!("{} {:?}", check.name, began.elapsed());
     }
 }
 

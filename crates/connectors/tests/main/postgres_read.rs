@@ -76,7 +76,7 @@ fn samples() -> Vec<Sample> {
 }
 
 /// A table with one column for each sample, and one row of them and one of nulls.
-fn table_of_samples(database: &Database) {
+pub(crate) fn table_of_samples(database: &Database) {
     database.sql(
         "CREATE TYPE mood AS ENUM ('so, so', 'well'); CREATE DOMAIN sku AS text CHECK (value LIKE 'K%'); \
          CREATE TYPE size AS (height int, label text)",

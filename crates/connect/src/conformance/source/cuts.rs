@@ -111,7 +111,9 @@ pub fn a_cut_within_a_group_is_told(harness: &mut dyn SourceHarness) -> Outcome 
     harness.commit(&[insert(LEFT, 1)]);
     let cut = capture.source.cut().expect("a cut can be made");
     harness.commit(&[insert(LEFT, 2)]);
-    let groups = capture.drain(changes(10));
+    // The cut itself may be a place among them.
+    let mut groups = capture.drain(changes(10));
+    groups.retain(|group| group.changes() > 0);
     let seen: Vec<Sees> = groups.iter().map(|group| sees(cut.as_ref(), group)).collect();
     match groups.len() {
         1 => assert_eq!(seen, [Sees::Part]),

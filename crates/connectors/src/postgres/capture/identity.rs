@@ -62,12 +62,17 @@ impl Identity {
 
 /// The name of a site's slot, and of its publication: of letters that PostgreSQL allows there.
 fn slot_name(site: &str, database: u32) -> String {
+    format!("{}{database}", publication_prefix(site))
+}
+
+/// The name without the database's number, which only the database knows.
+pub(in crate::postgres) fn publication_prefix(site: &str) -> String {
     let plain = |letter: char| match letter.to_ascii_lowercase() {
         letter if letter.is_ascii_alphanumeric() => letter,
         _ => '_',
     };
     let site: String = site.chars().map(plain).take(40).collect();
-    format!("seamount_{site}_{database}")
+    format!("seamount_{site}_")
 }
 
 #[cfg(test)]

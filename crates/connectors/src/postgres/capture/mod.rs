@@ -23,6 +23,10 @@ mod stream;
 mod wire;
 pub(super) mod xids;
 
+pub(super) use rows::make_durable;
+
+pub(super) use identity::publication_prefix;
+
 use super::PgSite;
 use connect::Result;
 use connect::source::{ChangeReader, Resume, Source};

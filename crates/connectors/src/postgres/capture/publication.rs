@@ -21,9 +21,12 @@ const HEAD: &str = "captured by seamount:";
 /// Tables by name, with the numbers of their membership.
 type Members = BTreeMap<TableName, u32>;
 
-/// Makes the publication anew, with these tables.
+/// Makes the publication anew, with these tables. One that the owner of the tables has made for us is left as it is.
 pub(super) fn make(client: &mut Client, name: &str, tables: &[&TableName]) -> Result<()> {
     let what = || failed(format!("cannot make publication {name}"));
+    if is_anothers(client, name).map_err(what())? {
+        return require_holds(client, name, tables);
+    }
     let mut transaction = client.transaction().map_err(what())?;
     let quoted = identifier(name);
     let list: Vec<String> = tables.iter().map(|table| table.sql()).collect();
@@ -39,6 +42,29 @@ pub(super) fn make(client: &mut Client, name: &str, tables: &[&TableName]) -> Re
     let members = members(&mut transaction, name).map_err(what())?;
     remember(&mut transaction, name, &members).map_err(what())?;
     transaction.commit().map_err(what())
+}
+
+/// Whether the publication is there and belongs to a role that this login is not.
+fn is_anothers(
+    client: &mut impl postgres::GenericClient,
+    name: &str,
+) -> Result<bool, postgres::Error> {
+    let sql = "SELECT NOT pg_has_role(pubowner, 'USAGE') FROM pg_publication WHERE pubname = $1";
+    Ok(client.query_opt(sql, &[&name])?.is_some_and(|row| row.get(0)))
+}
+
+/// Fails when a publication that we may not change lacks something.
+fn require_holds(client: &mut Client, name: &str, tables: &[&TableName]) -> Result<()> {
+    require_unchanged(client, name)?;
+    let there = members(client, name).map_err(failed(format!("cannot read publication {name}")))?;
+    let missing: Vec<String> =
+        tables.iter().filter(|t| !there.contains_key(t)).map(|t| t.shown()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("publication {name} lacks tables"))
+        .found(format!("it belongs to another role and has no {}", missing.join(", ")))
+        .fix("seamount sites grants SITE prints the statement for its owner"))
 }
 
 /// Lets the publication have exactly these tables. Those that join are captured when this returns.
@@ -57,6 +83,10 @@ pub(super) fn follow(client: &mut Client, name: &str, tables: &[&TableName]) -> 
     let leave: Vec<String> =
         there.keys().filter(|t| !tables.contains(t)).map(TableName::sql).collect();
     if join.is_empty() && leave.is_empty() {
+        return Ok(());
+    }
+    if join.is_empty() && is_anothers(&mut transaction, name).map_err(what())? {
+        // What is published beyond our wants is passed over.
         return Ok(());
     }
     for (verb, tables) in [("ADD", &join), ("DROP", &leave)] {

@@ -300,6 +300,14 @@ impl ChangeReader for PgReader {
         }
     }
 
+    fn wait(&mut self, longest: Duration) -> Result<bool> {
+        self.stream.report(self.acknowledged)?;
+        if self.held.is_none() && self.requests.is_empty() {
+            self.stream.wait(longest)?;
+        }
+        Ok(true)
+    }
+
     fn acknowledge(&mut self, position: &SourcePosition) -> Result<()> {
         let exact = self.sent.iter().rposition(|sent| sent.upto == *position);
         let earlier = |sent: &Sent| sent.upto.sequence < position.sequence;

@@ -209,7 +209,7 @@ impl Subject<'_> {
 }
 
 /// Makes everything durable that was written before, so that the stream comes to it.
-pub(super) fn make_durable(client: &mut Client) -> Result<()> {
+pub(in crate::postgres) fn make_durable(client: &mut Client) -> Result<()> {
     client
         .batch_execute(&format!(
             "BEGIN; SET LOCAL synchronous_commit = local; SELECT pg_logical_emit_message(true, '{MARK}', '{QUIET}'); COMMIT"

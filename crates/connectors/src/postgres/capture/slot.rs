@@ -82,13 +82,22 @@ pub(super) fn make(wire: &mut Wire, client: &mut Client, name: &str) -> Result<u
     // Waits for the transactions that are running.
     let rows =
         wire.rows(&format!("CREATE_REPLICATION_SLOT {name} LOGICAL pgoutput NOEXPORT_SNAPSHOT"));
-    let rows = rows.map_err(|e| {
-        let long = e.kind == connect::Kind::Unavailable;
-        let e = e.at(format!("slot {name} cannot be made"));
-        if long { e.fix("see in pg_stat_activity which transaction has been open for long: the slot begins behind it") } else { e }
-    })?;
+    let rows = rows.map_err(|e| no_slot(name, e))?;
     let begin = rows.first().and_then(|row| row.get(1)?.as_deref().and_then(parse_lsn));
     begin.ok_or_else(|| Error::internal("the server does not say where the slot begins"))
+}
+
+fn no_slot(name: &str, error: Error) -> Error {
+    let error = error.at(format!("slot {name} cannot be made"));
+    match error.found.as_deref() {
+        Some(found) if found.contains("53400") => {
+            error.fix("drop a slot that nobody reads any more, or raise max_replication_slots")
+        }
+        Some(found) if found.contains("does not answer") => error.fix(
+            "see in pg_stat_activity which transaction has been open for long: the slot begins behind it",
+        ),
+        _ => error,
+    }
 }
 
 /// Waits until nobody holds the slot.

@@ -107,6 +107,19 @@ impl Stream {
         Ok(came)
     }
 
+    /// Waits until something comes, at most so long.
+    ///
+    /// # Errors
+    /// As [`Stream::fill`].
+    pub(super) fn wait(&mut self, longest: Duration) -> Result<()> {
+        self.make_room();
+        if let Some(count) = self.wire.read_within(&mut self.bytes[self.end..], longest)? {
+            self.end += count;
+            self.scan()?;
+        }
+        Ok(())
+    }
+
     fn make_room(&mut self) {
         if self.start == self.end {
             (self.start, self.scanned, self.end) = (0, 0, 0);

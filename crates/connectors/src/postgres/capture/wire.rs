@@ -13,6 +13,7 @@ use connect::{Error, Result};
 use postgres::config::Host;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
@@ -199,6 +200,21 @@ impl Wire {
         }
     }
 
+    /// Reads what is there, or comes in so much time.
+    pub(super) fn read_within(
+        &mut self,
+        into: &mut [u8],
+        longest: Duration,
+    ) -> Result<Option<usize>> {
+        let failed = |e: io::Error, what: String| unreachable_server(&what, &e);
+        // No time at all would mean without an end.
+        let longest = longest.max(Duration::from_micros(1));
+        self.set_patience(Some(longest)).map_err(|e| failed(e, self.what()))?;
+        let read = self.read(into);
+        self.set_patience(None).map_err(|e| failed(e, self.what()))?;
+        read
+    }
+
     fn what(&self) -> String {
         format!("cannot capture site {}", self.site)
     }
@@ -245,7 +261,7 @@ fn link(address: &Address, host: &Host, port: u16) -> io::Result<Link> {
         match TcpStream::connect_timeout(&place, patience) {
             Ok(tcp) => {
                 tcp.set_nodelay(true)?;
-                socket2::SockRef::from(&tcp).set_recv_buffer_size(RECEIVE)?;
+                SockRef::from(&tcp).set_recv_buffer_size(RECEIVE)?;
                 return Ok(Link::Tcp(tcp));
             }
             Err(e) => last = e,
