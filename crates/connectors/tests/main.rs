@@ -36,6 +36,8 @@ mod postgres_target;
 mod postgres_target_crash;
 #[path = "main/postgres_target_publish.rs"]
 mod postgres_target_publish;
+#[path = "main/postgres_target_rights.rs"]
+mod postgres_target_rights;
 #[path = "main/postgres_target_swap.rs"]
 mod postgres_target_swap;
 #[path = "main/postgres_target_tables.rs"]

@@ -11,10 +11,8 @@ use change::{FlowId, Generation, HolderId, LaneId, LogId, Offset, SourcePosition
 use connect::target::{Counters, FlowProgress, LaneProgress};
 use connect::{Error, Result, State};
 use postgres::{GenericClient, Row};
-use std::fmt::Write;
 
 const TABLES: &str = "
-CREATE SCHEMA IF NOT EXISTS _seamount;
 CREATE TABLE IF NOT EXISTS _seamount.epoch (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     holder bigint NOT NULL
@@ -111,9 +109,16 @@ pub(super) fn create(client: &mut impl GenericClient) -> Result<()> {
     if exists(client)? {
         return Ok(());
     }
-    client.batch_execute(TABLES).map_err(|error| {
+    let create = |client: &mut _| -> Result<(), postgres::Error> {
+        let sql = "SELECT FROM pg_namespace WHERE nspname = $1";
+        if GenericClient::query_opt(client, sql, &[&BOOK])?.is_none() {
+            GenericClient::batch_execute(client, "CREATE SCHEMA _seamount")?;
+        }
+        GenericClient::batch_execute(client, TABLES)
+    };
+    create(client).map_err(|error| {
         failed("cannot create the bookkeeping in schema _seamount")(error)
-            .fix("grant CREATE on the database, or create the schema for the user that Seamount logs in as")
+            .fix("CREATE SCHEMA _seamount AUTHORIZATION the login; seamount sites grants prints all it needs")
     })
 }
 
@@ -206,6 +211,30 @@ fn lane_progress(row: &Row) -> Option<LaneProgress> {
     })
 }
 
+/// What the statements below stand on; carried out once in a session that writes, where the tables are there.
+pub(super) fn prepared() -> String {
+    let set = PLACE.split(", ").map(|name| format!("{name} = excluded.{name}"));
+    format!(
+        "PREPARE seamount_epoch AS SELECT holder FROM _seamount.epoch FOR SHARE;
+         PREPARE seamount_flow (bigint) AS
+             SELECT generation, wrote FROM _seamount.flow WHERE flow = $1 FOR UPDATE;
+         PREPARE seamount_lane (bigint, bigint, bigint, bigint, bigint, text, {}) AS
+             INSERT INTO _seamount.progress (flow, lane, {PLACE})
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+             ON CONFLICT (flow, lane) DO UPDATE SET {};",
+        ["bigint"; 9].join(", "),
+        set.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// The statement that locks and shows the epoch: shared, so that flows of one engine do not wait for each other.
+pub(super) const LOOK: &str = "EXECUTE seamount_epoch";
+
+/// The statement that locks and shows a flow's generation, and that which has written.
+pub(super) fn look_at(flow: FlowId) -> String {
+    format!("EXECUTE seamount_flow({})", flow.to_i64())
+}
+
 /// Statements that record progress. `first` says that the generation has not written before: what an older one wrote
 /// goes.
 pub(super) fn advance(
@@ -222,33 +251,19 @@ pub(super) fn advance(
             generation.to_i64()
         );
     }
-    if progress.is_empty() {
-        return sql;
-    }
-    let lanes: Vec<String> = progress.iter().map(|lane| lane_row(flow, lane)).collect();
-    sql += &format!(
-        "INSERT INTO _seamount.progress (flow, lane, {PLACE}) VALUES {}
-         ON CONFLICT (flow, lane) DO UPDATE SET {};",
-        lanes.join(", "),
-        PLACE
-            .split(", ")
-            .map(|name| format!("{name} = excluded.{name}"))
-            .collect::<Vec<_>>()
-            .join(", ")
-    );
+    progress.iter().for_each(|lane| lane_row(flow, lane, &mut sql));
     sql
 }
 
-fn lane_row(flow: i64, lane: &LaneProgress) -> String {
+fn lane_row(flow: i64, lane: &LaneProgress, sql: &mut String) {
     let c = &lane.counters;
     let detail = lane.position.detail.as_deref().map_or("NULL".into(), literal);
-    let mut row = format!(
-        "({flow}, {}, {}, {}, {}, {detail}",
+    let numbers = [
         lane.lane.to_i64(),
         lane.log.to_i64(),
         lane.offset.to_i64(),
-        lane.position.sequence.cast_signed()
-    );
+        lane.position.sequence.cast_signed(),
+    ];
     let counters = [
         c.read,
         c.applied,
@@ -260,8 +275,9 @@ fn lane_row(flow: i64, lane: &LaneProgress) -> String {
         c.swept,
         c.repaired,
     ];
-    for counter in counters {
-        write!(row, ", {}", counter.cast_signed()).expect("a string takes everything");
-    }
-    row + ")"
+    *sql += &format!("EXECUTE seamount_lane({flow}");
+    numbers.iter().for_each(|number| *sql += &format!(", {number}"));
+    *sql += &format!(", {detail}");
+    counters.iter().for_each(|counter| *sql += &format!(", {}", counter.cast_signed()));
+    *sql += ");";
 }

@@ -58,6 +58,7 @@ fn rule(state: &str) -> &'static str {
         "23502" => "a value is missing",
         "23514" => "a check says no",
         "23P01" => "it overlaps with another row",
+        "P0001" => "a trigger or function of the database says no",
         "22001" => "the text is too long",
         "22003" => "the number is too large",
         "22P02" | "22007" | "22008" => "the text is no value of the column's type",
@@ -70,6 +71,8 @@ pub(super) fn kind_of(state: &str) -> Kind {
     match state {
         // A conflict of the moment, resources, an operator who stops the server, another node that leads now.
         "55P03" | "25006" | "55006" | "57014" => Kind::Unavailable,
+        // A trigger of the application says no to a row, in words that may tell what stands in it.
+        "P0001" => Kind::Refused,
         _ => match &state[..state.len().min(2)] {
             "08" | "40" | "53" | "57" | "58" => Kind::Unavailable,
             "22" | "23" => Kind::Refused,
@@ -100,6 +103,7 @@ mod tests {
             ("25006", Kind::Unavailable),
             ("23505", Kind::Refused),
             ("22P02", Kind::Refused),
+            ("P0001", Kind::Refused),
             ("42P01", Kind::Invalid),
             ("28P01", Kind::Invalid),
             ("XX001", Kind::Corrupt),

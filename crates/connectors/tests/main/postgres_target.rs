@@ -3,13 +3,13 @@
 use crate::postgres_place::{
     Engine, FLOW, Place, article, failure, publication, settings, stock, stored,
 };
-use change::{ColumnType, FlowId, Generation, HolderId, RunId, Value};
+use change::{ColumnType, FlowId, Generation, HolderId, LaneId, Offset, RunId, Value};
 use connect::component::Connector;
 use connect::conformance::Arranged;
 use connect::conformance::target::{TargetHarness, all};
 use connect::memory::sample::{keys as keys_of, rows, shape, target_table};
 use connect::read::Readable;
-use connect::target::{Claim, Load, RowWork, Target, TargetTable};
+use connect::target::{Claim, Fate, LetterPlace, Load, RowWork, Target, TargetTable};
 use connect::{Kind, State};
 use seamount_connectors::postgres::Postgres;
 use servers::Cluster;
@@ -217,4 +217,42 @@ fn a_schema_changed_by_somebody_else_is_noticed() {
     place.sql("DROP TABLE prices; CREATE TABLE prices (sku int PRIMARY KEY, price numeric)");
     engine.upsert(&table, &[row(4)]).unwrap();
     assert_eq!(place.sql("SELECT * FROM prices"), "4|1.2345");
+}
+
+/// A trigger of the application may put a row's values into its words.
+#[test]
+fn a_row_that_a_trigger_refuses_is_refused_without_its_words() {
+    let place = Place::new();
+    let mut engine = Engine::at(&place, &[stock()]);
+    place.sql(
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN RAISE EXCEPTION 'no %', NEW.name; END $$;
+         CREATE TRIGGER no BEFORE INSERT ON stock FOR EACH ROW EXECUTE FUNCTION no();",
+    );
+    let refused = failure(engine.upsert(&stock(), &[article(1, "Gudrun")]));
+    assert_eq!(refused.kind, Kind::Refused);
+    assert!(!format!("{refused} {refused:?}").contains("Gudrun"));
+}
+
+/// A refused write takes back itself, and no letter that was settled before it.
+#[test]
+fn what_was_recorded_before_a_refused_write_stays() {
+    let place = Place::new();
+    let mut engine = Engine::at(&place, &[stock()]);
+    let place_of =
+        |offset| LetterPlace { lane: LaneId::mint(1), offset: Offset(offset), ordinal: 0 };
+    place.sql("ALTER TABLE stock ADD CHECK (sku > 0)");
+    let work = |sku| RowWork::Upsert(rows(&stock().schema, &[article(sku, "nail")]));
+    let mut transaction = engine.begin().unwrap();
+    transaction.record_letters(&[(place_of(1), Some(Fate::Replayed))]).unwrap();
+    assert_eq!(failure(transaction.write(&stock(), &work(-1))).kind, Kind::Refused);
+    transaction.write(&stock(), &work(1)).unwrap();
+    transaction.record_letters(&[(place_of(2), Some(Fate::Discarded))]).unwrap();
+    assert_eq!(transaction.clear(&stock()).unwrap(), 1);
+    assert_eq!(failure(transaction.write(&stock(), &work(-2))).kind, Kind::Refused);
+    transaction.commit(&[]).unwrap();
+    let fates = engine.target.letters(FlowId::mint(FLOW)).unwrap();
+    let expected = [(place_of(1), Fate::Replayed), (place_of(2), Fate::Discarded)];
+    assert_eq!(fates, expected.into());
+    assert!(stored(engine.target.as_mut(), &stock()).is_empty());
 }

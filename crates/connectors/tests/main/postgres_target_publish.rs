@@ -54,6 +54,27 @@ fn a_replacing_run_may_swap_unique_values_and_drops_no_children() {
     assert_eq!(stored(engine.target.as_mut(), &stock()), [article(1, "b"), article(2, "x")]);
 }
 
+/// The second table's way back went to the beginning of the publication, and took the first table's rows along.
+#[test]
+fn a_table_that_is_loaded_again_leaves_the_table_before_it_alone() {
+    let place = Place::new();
+    let table = |name| TargetTable { name: String::from(name), ..stock() };
+    let (first, second) = (table("a"), table("b"));
+    let mut engine = Engine::at(&place, &[first.clone(), second.clone()]);
+    place.sql("CREATE UNIQUE INDEX ON b (name)");
+    engine.upsert(&second, &[article(1, "x"), article(2, "y")]).unwrap();
+    engine.upsert(&first, &[article(9, "old")]).unwrap();
+    let swapped = [article(1, "y"), article(2, "x")];
+    for table in [&first, &second] {
+        engine.target.stage(RunId::mint(1), table, &rows(&table.schema, &swapped)).unwrap();
+    }
+    let publish = publication(1, Load::Replace, &[(&first, 2), (&second, 2)]);
+    assert_eq!(engine.target.publish(&publish).unwrap(), Published::Now { rows: 4, removed: 1 });
+    for table in [&first, &second] {
+        assert_eq!(stored(engine.target.as_mut(), table), swapped, "{}", table.name);
+    }
+}
+
 /// A nightly run over a table that hardly changed writes hardly anything.
 #[test]
 fn rows_that_are_there_as_they_are_staged_are_not_written() {

@@ -12,9 +12,6 @@ use connect::target::Claim;
 use connect::{Error, Result};
 use postgres::error::SqlState;
 
-/// The statement that locks and shows the epoch.
-pub(super) const LOOK: &str = "SELECT holder FROM _seamount.epoch FOR SHARE";
-
 /// How often a take-over tries to get hold of the epoch, and for how long each time.
 const TRIES: u32 = 10;
 const PATIENCE: &str = "SET LOCAL lock_timeout = '200ms'";
@@ -29,7 +26,7 @@ pub(super) fn shown(session: &mut Session) -> Result<Option<HolderId>> {
     book::holder(session.client())
 }
 
-/// Fails unless the answer to [`LOOK`] shows this engine.
+/// Fails unless the answer to [`book::LOOK`] shows this engine.
 pub(super) fn require(answer: Option<&Answer>, ours: HolderId) -> Result<()> {
     match answer.and_then(|answer| answer.number(0)).map(HolderId::from_i64) {
         Some(shown) if shown == ours => Ok(()),
@@ -44,15 +41,7 @@ pub(super) fn claimed(holder: Option<HolderId>) -> Result<HolderId> {
     holder.ok_or_else(|| fenced("this engine has not claimed the target"))
 }
 
-/// The statement that locks and shows a flow's generation.
-pub(super) fn look_at(flow: FlowId) -> String {
-    format!(
-        "SELECT generation, wrote FROM _seamount.flow WHERE flow = {} FOR UPDATE",
-        flow.to_i64()
-    )
-}
-
-/// Fails unless the answer to [`look_at`] shows this generation; says whether it has not written before.
+/// Fails unless the answer to [`book::look_at`] shows this generation; says whether it has not written before.
 pub(super) fn require_generation(answer: Option<&Answer>, generation: Generation) -> Result<bool> {
     match answer.and_then(|answer| answer.number(0)).map(Generation::from_i64) {
         Some(adopted) if adopted == generation => {

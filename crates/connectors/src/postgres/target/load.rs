@@ -5,10 +5,12 @@
 
 use super::super::filter::Filter;
 use super::super::names::TableName;
+use super::form::Form;
 use super::plan::{Plan, guarding, insert, names, only_key, overwrite};
 use super::session::Session;
 use super::stage::Stage;
 use super::swap::swap;
+use super::write::ignored;
 use connect::target::{Load, Publish, TargetTable};
 use connect::{Error, Kind, Result};
 use postgres::error::SqlState;
@@ -122,67 +124,73 @@ impl<'a> Loading<'a> {
         Ok(answers.last().map_or(0, |answer| answer.affected))
     }
 
-    fn select(&self, stage: &Stage) -> String {
-        format!("SELECT {} FROM {}", names(&self.plan.forms), stage.name.sql())
-    }
-
     /// Copies the stage into the table, in the order it was staged: that of the key, where it was read so.
-    fn insert(&self, session: &mut Session, on_conflict: &str) -> Result<u64> {
-        let Some(stage) = self.stage else { return Ok(0) };
-        let sql = insert(&self.plan.shape, &self.plan.forms) + &self.select(stage) + on_conflict;
-        let written = self.execute(session, &sql)?;
-        if on_conflict.is_empty() && written != self.rows {
-            return Err(super::write::ignored(&self.plan).effect(UNCHANGED));
+    fn insert(&self, session: &mut Session, on_conflict: &str) -> Result<()> {
+        let Some(stage) = self.stage else { return Ok(()) };
+        let forms = &self.plan.forms;
+        let select = format!("SELECT {} FROM {}", names(forms), stage.name.sql());
+        let sql = insert(&self.plan.shape, forms) + &select + on_conflict;
+        if self.execute(session, &sql)? == self.rows {
+            return Ok(());
         }
-        Ok(written)
+        Err(ignored(&self.plan).effect(UNCHANGED))
     }
 
     /// Upserts the stage; rows that are there already, byte for byte, stay untouched.
     fn overwrite(&self, session: &mut Session) -> Result<()> {
         let Some(stage) = self.stage else { return Ok(()) };
         if !self.keyed() {
-            return Err(Error::invalid(format!(
-                "table {} has no key to write by",
-                self.plan.shown()
-            )));
+            let what = format!("table {} has no key to write by", self.plan.shown());
+            return Err(Error::invalid(what));
         }
-        let schema = &self.table.schema;
-        if only_key(schema) {
-            self.refuse_duplicates(session, stage)?;
+        let (schema, forms) = (&self.table.schema, &self.plan.forms);
+        let on_conflict = overwrite(schema, forms, "");
+        if !only_key(schema) && self.has_triggers(session)? {
+            // Only where every row is written can it be seen that one was taken away.
+            return self.insert(session, &on_conflict);
         }
-        let image = |of: &str| {
-            let cells = self.plan.forms.iter().map(|form| format!("{of}.{}", form.quoted));
-            format!("ROW({})::record", cells.collect::<Vec<_>>().join(", "))
+        let differs = match only_key(schema) {
+            true => String::new(),
+            false => {
+                format!(" OR {} OPERATOR(pg_catalog.*<>) {}", image("t", forms), image("s", forms))
+            }
         };
-        let differs =
-            format!(" WHERE {} OPERATOR(pg_catalog.*<>) {}", image("t"), image("excluded"));
-        let on_conflict = overwrite(schema, &self.plan.forms, &differs);
-        self.insert(session, &on_conflict)?;
+        let columns: Vec<String> = forms.iter().map(|form| format!("s.{}", form.quoted)).collect();
+        let sql = format!(
+            "{}SELECT {} FROM {} AS s LEFT JOIN {} AS t ON {} WHERE t.{} IS NULL{differs}{on_conflict}",
+            insert(&self.plan.shape, forms),
+            columns.join(", "),
+            stage.name.sql(),
+            self.plan.shape.name.sql(),
+            self.same_key,
+            self.plan.key[0].quoted,
+        );
+        self.execute(session, &sql)?;
         self.require_all(session, stage)
     }
 
-    /// Every staged row is in the table now: no trigger or rule of the application took one away.
-    fn require_all(&self, session: &mut Session, stage: &Stage) -> Result<()> {
-        let sql = format!(
-            "SELECT FROM {} AS s WHERE NOT EXISTS (SELECT FROM {} AS t WHERE {}) LIMIT 1",
-            stage.name.sql(),
-            self.plan.shape.name.sql(),
-            self.same_key
-        );
-        match self.execute(session, &sql)? {
-            0 => Ok(()),
-            _ => Err(super::write::ignored(&self.plan).effect(UNCHANGED)),
-        }
+    fn has_triggers(&self, session: &mut Session) -> Result<bool> {
+        let sql = "SELECT FROM pg_class WHERE oid = $1 AND (relhastriggers OR relhasrules) LIMIT 1";
+        let what = "cannot look for triggers of a table";
+        Ok(!session.look(sql, &[&self.plan.shape.oid], what)?.is_empty())
     }
 
-    fn refuse_duplicates(&self, session: &mut Session, stage: &Stage) -> Result<()> {
+    /// Every staged row is in the table now, and is one of its own.
+    fn require_all(&self, session: &mut Session, stage: &Stage) -> Result<()> {
+        let (target, own) = (self.plan.shape.name.sql(), stage.name.sql());
         let sql = format!(
-            "SELECT FROM {} GROUP BY {} HAVING count(*) > 1 LIMIT 1",
-            stage.name.sql(),
-            names(&self.plan.key)
+            "SELECT count(*) FROM {target} AS t WHERE EXISTS (SELECT FROM {own} AS s WHERE {})",
+            self.same_key
         );
+        let answers = session.script(&sql, "cannot count published rows")?;
+        let present = answers.first().and_then(|answer| answer.number(0));
+        if present == Some(self.rows.cast_signed()) {
+            return Ok(());
+        }
+        let key = names(&self.plan.key);
+        let sql = format!("SELECT FROM {own} GROUP BY {key} HAVING count(*) > 1 LIMIT 1");
         match self.execute(session, &sql)? {
-            0 => Ok(()),
+            0 => Err(ignored(&self.plan).effect(UNCHANGED)),
             _ => Err(self.refused("stands twice in the run")),
         }
     }
@@ -224,4 +232,10 @@ impl<'a> Loading<'a> {
         Error::refused(format!("a key ({}) of {} {why}", key.join(", "), self.table.name))
             .effect(UNCHANGED)
     }
+}
+
+/// A row as its bytes: equal values that are spelt otherwise differ.
+fn image(of: &str, forms: &[Form]) -> String {
+    let cells: Vec<String> = forms.iter().map(|form| format!("{of}.{}", form.quoted)).collect();
+    format!("ROW({})::record", cells.join(", "))
 }

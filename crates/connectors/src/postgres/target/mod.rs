@@ -89,7 +89,7 @@ impl PgTarget {
     fn held(&mut self) -> Result<Open<'_>> {
         let holder = epoch::claimed(self.holder)?;
         self.revive()?;
-        let (open, answers) = Open::begin(&mut self.session, epoch::LOOK)?;
+        let (open, answers) = Open::begin(&mut self.session, book::LOOK)?;
         epoch::require(answers.first(), holder)?;
         Ok(open)
     }
@@ -161,7 +161,7 @@ impl Target for PgTarget {
     ) -> Result<Box<dyn TargetTransaction + '_>> {
         let holder = epoch::claimed(self.holder)?;
         self.own_up()?;
-        let first = [epoch::LOOK, &epoch::look_at(flow), &self.plans.question()].join("; ");
+        let first = [book::LOOK, &book::look_at(flow), &self.plans.question()].join("; ");
         let (open, answers) = Open::for_work(&mut self.session, &first)?;
         epoch::require(answers.first(), holder)?;
         let first = epoch::require_generation(answers.get(1), generation)?;
@@ -175,7 +175,7 @@ impl Target for PgTarget {
         // A server that crashes may lose what was staged last; then the connection is lost too, and the publication,
         // which waits for the disk, would find rows missing.
         self.own_up()?;
-        let first = format!("SET LOCAL synchronous_commit = off; {}", epoch::LOOK);
+        let first = format!("SET LOCAL synchronous_commit = off; {}", book::LOOK);
         let (mut open, answers) = Open::begin(&mut self.session, &first)?;
         epoch::require(answers.get(1), holder)?;
         let staged = self.stages.plan(open.session, run, table).and_then(|plan| {
@@ -206,7 +206,7 @@ impl Target for PgTarget {
     fn publish(&mut self, publish: &Publish) -> Result<Published> {
         let holder = epoch::claimed(self.holder)?;
         self.revive()?;
-        let first = [epoch::LOOK, &epoch::look_at(publish.flow)].join("; ");
+        let first = [book::LOOK, &book::look_at(publish.flow)].join("; ");
         let (mut open, answers) = Open::for_work(&mut self.session, &first)?;
         epoch::require(answers.first(), holder)?;
         let first = epoch::require_generation(answers.get(1), publish.generation)?;

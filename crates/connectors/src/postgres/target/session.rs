@@ -4,7 +4,7 @@
 //! A connection that is lost is made anew at the next use; whoever held a transaction on it gets an error.
 
 use super::super::address::Address;
-use super::super::book::fenced;
+use super::super::book::{self, fenced};
 use super::super::error::failed;
 use super::super::session::connect;
 use connect::{Error, Result};
@@ -17,11 +17,12 @@ use std::collections::HashMap;
 const PREPARED: usize = 256;
 
 /// How a session that writes is set. A commit is acknowledged when it is on the disk, whatever the server's default;
-/// plans of our statements do not depend on what is in them.
+/// plans of our statements do not depend on what is in them; whoever locks a row for long is named, not waited for.
 const SETTINGS: &str = "
 SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply');
 SET jit = off;
+SET lock_timeout = '60s';
 SET plan_cache_mode = force_generic_plan;
 PREPARE seamount_fresh (text[]) AS
     SELECT c.oid, c.xmin FROM unnest($1) WITH ORDINALITY AS n (name, place)
@@ -36,8 +37,10 @@ pub(super) struct Session {
     statements: HashMap<String, Statement>,
     /// The state in which the last statement failed.
     failure: Option<SqlState>,
-    /// Whether the savepoint stands in front of work that succeeded.
+    /// Whether something was done since the savepoint that has to stay when the next work fails.
     behind: bool,
+    /// Whether the statements of the bookkeeping are prepared.
+    armed: bool,
 }
 
 /// The savepoint that every transaction with writes has: the state before the work of this moment.
@@ -56,6 +59,7 @@ impl Session {
             statements: HashMap::new(),
             failure: None,
             behind: false,
+            armed: false,
         })
     }
 
@@ -88,8 +92,18 @@ impl Session {
             return Ok(false);
         }
         self.statements.clear();
+        self.armed = false;
         self.client = login(&self.address, &self.name)?;
         Ok(true)
+    }
+
+    /// Prepares the statements of the bookkeeping, once it is there.
+    fn arm(&mut self) -> Result<()> {
+        if !self.armed && book::exists(&mut self.client)? {
+            self.script(&book::prepared(), "cannot set up the session")?;
+            self.armed = true;
+        }
+        Ok(())
     }
 
     /// A statement that is kept prepared.
@@ -125,12 +139,13 @@ impl Session {
         what: &str,
     ) -> Result<u64> {
         let statement = self.statement(sql, what)?;
+        self.behind = true;
         self.client.execute(&statement, parameters).map_err(|e| self.explain(e, what))
     }
 
     /// Carries out statements without parameters in one round trip; returns the rows of each as text.
     pub(super) fn script(&mut self, sql: &str, what: &str) -> Result<Vec<Answer>> {
-        self.failure = None;
+        (self.failure, self.behind) = (None, true);
         let messages = self.client.simple_query(sql).map_err(|e| self.explain(e, what))?;
         let mut answers = vec![Answer::default()];
         for message in messages {
@@ -158,7 +173,7 @@ impl Session {
         parameters: &[&(dyn ToSql + Sync)],
         what: &str,
     ) -> Result<u64> {
-        self.failure = None;
+        (self.failure, self.behind) = (None, true);
         self.client.execute(sql, parameters).map_err(|e| self.explain(e, what))
     }
 
@@ -166,8 +181,12 @@ impl Session {
     fn or_gone(&self, error: Error) -> Error {
         match &self.failure {
             Some(state)
-                if *state == SqlState::UNDEFINED_TABLE
-                    || *state == SqlState::INVALID_SCHEMA_NAME =>
+                if [
+                    SqlState::UNDEFINED_TABLE,
+                    SqlState::INVALID_SCHEMA_NAME,
+                    SqlState::INVALID_SQL_STATEMENT_NAME,
+                ]
+                .contains(state) =>
             {
                 fenced("the claim on this target is gone")
                     .found("the bookkeeping is not there: the database was replaced or restored")
@@ -189,24 +208,23 @@ impl Session {
 
     /// Takes back the work that succeeded last.
     pub(super) fn undo(&mut self) -> Result<()> {
+        self.script(BACK, "cannot go back to a savepoint at the target")?;
         self.behind = false;
-        self.script(BACK, "cannot go back to a savepoint at the target").map(drop)
+        Ok(())
     }
 
-    /// Runs work that leaves nothing behind when it fails; inside [`Open::for_work`].
+    /// Runs work that leaves nothing behind when it fails, and everything that was done before it; inside
+    /// [`Open::for_work`].
     pub(super) fn attempt<T>(&mut self, work: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
-        if std::mem::take(&mut self.behind) {
+        if self.behind {
             self.script(AGAIN, "cannot set a savepoint at the target")?;
         }
         let outcome = work(self);
-        if outcome.is_ok() {
-            self.behind = true;
-            return outcome;
+        self.behind = outcome.is_ok();
+        if outcome.is_err() {
+            // When this fails too the transaction cannot go on, and its commit says so.
+            drop(self.client.batch_execute(BACK));
         }
-        let failure = self.failure.take();
-        // When this fails too the transaction cannot go on, and its commit says so.
-        drop(self.client.batch_execute(BACK));
-        self.failure = failure;
         outcome
     }
 }
@@ -250,11 +268,12 @@ impl<'s> Open<'s> {
     /// Opens a transaction with statements that are its first; their answers come back.
     pub(super) fn begin(session: &'s mut Session, first: &str) -> Result<(Open<'s>, Vec<Answer>)> {
         session.revive()?;
-        session.behind = false;
+        session.arm()?;
         let open = Open { session, done: false };
         let sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {first}");
         match open.session.script(&sql, "cannot open a transaction at the target") {
             Ok(mut answers) => {
+                open.session.behind = false;
                 answers.remove(0);
                 Ok((open, answers))
             }

@@ -81,7 +81,7 @@ pub(super) fn swap(session: &mut Session, loading: &Loading<'_>, stage: &Stage) 
     }
     let (before, lasting) = (drawn(session, PORTRAIT, place)?, lasting(session, place)?);
     let swapped = session.attempt(|session| {
-        let lock = format!("SET LOCAL lock_timeout = '500ms'; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE; SET LOCAL lock_timeout = 0", place.sql());
+        let lock = format!("SET LOCAL lock_timeout = '500ms'; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE; SET LOCAL lock_timeout = '60s'", place.sql());
         session.script(&lock, "cannot lock a table")?;
         if !loading.is_empty(session)? {
             return Ok(false);
