@@ -54,7 +54,9 @@ fn writer() {
     let mut engine = Engine::opened(target(&url), &tables());
     let done = engine.target.progress(FlowId::mint(FLOW)).unwrap();
     let first = done.map_or(1, |done| done.lanes[&LaneId::mint(1)].offset.0 + 1);
-    (first..).for_each(|offset| write(&mut engine, offset).unwrap());
+    for offset in first.. {
+        write(&mut engine, offset).unwrap();
+    }
 }
 
 fn offset_of(cut: &mut dyn Cut) -> u64 {

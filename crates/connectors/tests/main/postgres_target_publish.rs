@@ -5,8 +5,8 @@ use arrow::array::RecordBatch;
 use change::{ColumnType, RunId, Value};
 use connect::Kind;
 use connect::memory::sample::{rows, shape, target_table, text};
-use connect::read::{Owner, Readable, Scan};
-use connect::target::{Load, Published, RowWork, Target, TargetTable};
+use connect::read::{Owner, Scan};
+use connect::target::{Load, Published, RowWork, TargetTable};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 fn stage(engine: &mut Engine, run: u64, articles: &[Vec<Value>]) {

@@ -7,7 +7,7 @@ use change::{HolderId, RunId};
 use connect::Kind;
 use connect::component::Connector;
 use connect::memory::sample::{keys, rows, target_table};
-use connect::read::{KeyRange, Readable};
+use connect::read::KeyRange;
 use connect::target::{Claim, Load, Target, TargetTable};
 use seamount_connectors::postgres::Postgres;
 use servers::Cluster;

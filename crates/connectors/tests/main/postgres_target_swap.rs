@@ -4,8 +4,8 @@ use crate::postgres_place::{Engine, Place, article, failure, publication, stock}
 use change::{RunId, Value};
 use connect::Kind;
 use connect::memory::sample::rows;
-use connect::read::{Readable, Scan};
-use connect::target::{Load, Published, Target};
+use connect::read::Scan;
+use connect::target::{Load, Published};
 
 const ROWS: i64 = 12_000;
 

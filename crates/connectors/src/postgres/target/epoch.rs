@@ -7,7 +7,7 @@
 use super::super::book::{self, fenced, held_by};
 use super::super::error::failed;
 use super::session::{Answer, Open, Session};
-use change::{FlowId, Generation, HolderId};
+use change::{Generation, HolderId};
 use connect::target::Claim;
 use connect::{Error, Result};
 use postgres::error::SqlState;
@@ -86,7 +86,7 @@ fn record(session: &mut Session, holder: HolderId, before: Option<HolderId>) -> 
         match session.script(&write, "cannot claim the target") {
             Ok(_) => return Ok(()),
             Err(error) if session.failure() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-                locked = error
+                locked = error;
             }
             Err(error) => return Err(error),
         }

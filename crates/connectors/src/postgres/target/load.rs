@@ -9,7 +9,7 @@ use super::form::Form;
 use super::plan::{Plan, guarding, insert, names, only_key, overwrite};
 use super::session::Session;
 use super::stage::Stage;
-use super::swap::swap;
+use super::swap::{Swap, swap};
 use super::write::ignored;
 use connect::target::{Load, Publish, TargetTable};
 use connect::{Error, Kind, Result};
@@ -20,10 +20,10 @@ const UNCHANGED: &str = "nothing was published; the stage is as it was";
 /// A table, its stage, and how they meet.
 pub(super) struct Loading<'a> {
     table: &'a TargetTable,
-    pub(super) plan: Plan,
+    plan: Plan,
     stage: Option<&'a Stage>,
     /// Rows in the stage.
-    pub(super) rows: u64,
+    rows: u64,
     load: &'a Load,
     /// The rows that a replacing run takes the place of.
     scope: Filter,
@@ -54,10 +54,11 @@ impl<'a> Loading<'a> {
         if let Some(stage) = self.stage.filter(|_| self.keyed())
             && self.is_empty(session)?
         {
-            if !swap(session, self, stage)? {
-                self.insert(session, "")?;
-            }
-            return Ok(0);
+            return match swap(session, stage, &self.plan.shape.name, self.rows)? {
+                Swap::Done => Ok(0),
+                Swap::Seen => self.insert(session, "").map(|()| 0),
+                Swap::Twice => Err(self.refused("stands twice in the run")),
+            };
         }
         match self.load {
             Load::Replace => self.replace(session),
@@ -108,12 +109,12 @@ impl<'a> Loading<'a> {
         !self.plan.key.is_empty()
     }
 
-    pub(super) fn is_empty(&self, session: &mut Session) -> Result<bool> {
+    fn is_empty(&self, session: &mut Session) -> Result<bool> {
         let sql = format!("SELECT FROM {} LIMIT 1", self.plan.shape.name.sql());
         Ok(self.execute(session, &sql)? == 0)
     }
 
-    pub(super) fn execute(&self, session: &mut Session, sql: &str) -> Result<u64> {
+    fn execute(&self, session: &mut Session, sql: &str) -> Result<u64> {
         let loading = format!("cannot publish rows of {}", self.table.name);
         let answers = session.script(sql, &loading).map_err(|error| {
             if session.failure() == Some(&SqlState::CARDINALITY_VIOLATION) {
@@ -227,7 +228,7 @@ impl<'a> Loading<'a> {
         }
     }
 
-    pub(super) fn refused(&self, why: &str) -> Error {
+    fn refused(&self, why: &str) -> Error {
         let key: Vec<&str> = self.table.schema.key_names().collect();
         Error::refused(format!("a key ({}) of {} {why}", key.join(", "), self.table.name))
             .effect(UNCHANGED)

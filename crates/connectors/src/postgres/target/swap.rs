@@ -8,7 +8,6 @@
 use super::super::book;
 use super::super::catalogue::BOOK;
 use super::super::names::{TableName, identifier, literal};
-use super::load::Loading;
 use super::session::Session;
 use super::stage::Stage;
 use connect::Result;
@@ -68,38 +67,55 @@ SELECT jsonb_build_array(
 )::text
 FROM pg_class c WHERE c.oid = $1::text::regclass";
 
-/// Puts the stage in the table's place; says whether it did.
-pub(super) fn swap(session: &mut Session, loading: &Loading<'_>, stage: &Stage) -> Result<bool> {
-    let place = &loading.plan.shape.name;
-    if loading.rows < ROWS {
-        return Ok(false);
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Swap {
+    /// The stage is the table.
+    Done,
+    /// Everything is as it was; somebody could have told.
+    Seen,
+    /// Everything is as it was; a key stands twice in the stage.
+    Twice,
+}
+
+/// Puts a stage of so many rows in the place of an empty table.
+pub(super) fn swap(
+    session: &mut Session,
+    stage: &Stage,
+    place: &TableName,
+    rows: u64,
+) -> Result<Swap> {
+    if rows < ROWS {
+        return Ok(Swap::Seen);
     }
-    let Some(key) = simple(session, place)? else { return Ok(false) };
+    let Some(key) = simple(session, place)? else { return Ok(Swap::Seen) };
     let columns = drawn(session, COLUMNS, place)?;
     if columns != drawn(session, COLUMNS, &stage.name)? || !book::is_alone(session.client())? {
-        return Ok(false);
+        return Ok(Swap::Seen);
     }
     let (before, lasting) = (drawn(session, PORTRAIT, place)?, lasting(session, place)?);
     let swapped = session.attempt(|session| {
-        let lock = format!("SET LOCAL lock_timeout = '500ms'; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE; SET LOCAL lock_timeout = '60s'", place.sql());
-        session.script(&lock, "cannot lock a table")?;
-        if !loading.is_empty(session)? {
+        let (what, sql) = ("cannot move a table", place.sql());
+        let lock = format!(
+            "SET LOCAL lock_timeout = '500ms'; LOCK TABLE {sql} IN ACCESS EXCLUSIVE MODE;
+             SET LOCAL lock_timeout = '60s'; SELECT FROM {sql} LIMIT 1"
+        );
+        if session.script(&lock, what)?.last().is_none_or(|rows| rows.affected > 0) {
             return Ok(false);
         }
-        let sql = takes_place(stage, place, &key, &lasting);
-        loading.execute(session, &sql)?;
+        session.script(&takes_place(stage, place, &key, &lasting), what)?;
         let after = drawn(session, PORTRAIT, place)?;
         Ok(after == before && drawn(session, COLUMNS, place)? == columns)
     });
     match swapped {
-        Ok(true) => Ok(true),
-        Ok(false) => session.undo().map(|()| false),
-        // Somebody uses the table, or something hangs on it after all.
-        Err(_) if matches!(session.failure(), Some(state) if gives_way(state)) => Ok(false),
-        Err(_) if session.failure() == Some(&SqlState::UNIQUE_VIOLATION) => {
-            Err(loading.refused("stands twice in the run"))
-        }
-        Err(error) => Err(error),
+        Ok(true) => Ok(Swap::Done),
+        Ok(false) => session.undo().map(|()| Swap::Seen),
+        Err(error) => match session.failure() {
+            Some(state) if *state == SqlState::UNIQUE_VIOLATION => Ok(Swap::Twice),
+            // Somebody uses the table, or something hangs on it after all.
+            Some(state) if gives_way(state) => Ok(Swap::Seen),
+            _ => Err(error),
+        },
     }
 }
 
