@@ -38,7 +38,7 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Writes a project, and a flow for each table of a database.
     Init(Init),
-    /// Sites: list, test, discover.
+    /// Sites: list, test, discover, grants.
     Sites {
         #[command(subcommand)]
         what: Option<Sites>,
@@ -140,6 +140,11 @@ pub(crate) enum Sites {
     },
     /// The tables of a site.
     Discover {
+        /// The site.
+        site: String,
+    },
+    /// Statements that give a site's login the least it needs; for the site's owner to carry out.
+    Grants {
         /// The site.
         site: String,
     },

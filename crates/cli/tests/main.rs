@@ -26,6 +26,8 @@ mod long_service;
 mod masks;
 #[path = "main/modes.rs"]
 mod modes;
+#[path = "main/postgres.rs"]
+mod postgres;
 #[path = "main/mutated.rs"]
 mod mutated;
 #[path = "main/oracle.rs"]

@@ -22,6 +22,17 @@ pub struct Capabilities {
     pub files: bool,
 }
 
+/// What flows want of a site.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'w> {
+    /// Tables that are read or captured, as flows spell them.
+    pub read: &'w [String],
+    /// Those of them that are captured.
+    pub captured: &'w [String],
+    /// Tables that are written.
+    pub written: &'w [String],
+}
+
 /// Code that makes one system a site.
 pub trait Connector: Send + Sync {
     /// The url scheme it answers to.
@@ -47,6 +58,15 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// As [`Connector::readable`]; `Invalid` when the connector cannot write.
     fn target(&self, settings: &SiteSettings) -> Result<Box<dyn Target>>;
+
+    /// Statements that give a site's login the least it needs, for the site's owner to carry out; none where a site has
+    /// no logins.
+    ///
+    /// # Errors
+    /// As [`Connector::readable`]; nothing is opened.
+    fn grants(&self, _settings: &SiteSettings, _wanted: &Wanted<'_>) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// Opens a site that is a folder of files.
     ///

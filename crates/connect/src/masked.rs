@@ -6,7 +6,7 @@
 mod capture;
 mod reading;
 
-use crate::component::{Capabilities, Connector};
+use crate::component::{Capabilities, Connector, Wanted};
 use crate::error::{Error, Kind, Result};
 use crate::files::FileSite;
 use crate::read::Readable;
@@ -72,6 +72,10 @@ impl Connector for Masking {
 
     fn target(&self, settings: &SiteSettings) -> Result<Box<dyn Target>> {
         self.inner.target(settings)
+    }
+
+    fn grants(&self, settings: &SiteSettings, wanted: &Wanted<'_>) -> Result<Vec<String>> {
+        self.inner.grants(settings, wanted)
     }
 
     fn files(&self, settings: &SiteSettings) -> Result<Box<dyn FileSite>> {

@@ -5,6 +5,7 @@ use crate::assemble::{connectors, project};
 use crate::exit::{DONE, Failure, UNREACHABLE};
 use crate::output::{Output, error_json};
 use crate::time::counted;
+use connect::component::Wanted;
 use connect::{Connectors, Result as EdgeResult};
 use flow::{Project, Site};
 use serde_json::json;
@@ -15,6 +16,7 @@ pub(crate) fn run(global: &Global, what: Option<&Sites>, output: &Output) -> Res
         None | Some(Sites::List) => Ok(list(&project, output)),
         Some(Sites::Test { site }) => test(&project, site.as_deref(), output),
         Some(Sites::Discover { site }) => discover(&project, site, output),
+        Some(Sites::Grants { site }) => grants(&project, site, output),
     }
 }
 
@@ -123,5 +125,32 @@ fn discover(project: &Project, name: &str, output: &Output) -> Result<u8, Failur
         }
     }
     output.summary(&format!("{name}: {}", counted(tables.len() as u64, "table")), &[]);
+    Ok(DONE)
+}
+
+/// What flows want of a site, as statements.
+fn grants(project: &Project, name: &str, output: &Output) -> Result<u8, Failure> {
+    let site = one(project, name)?;
+    let reading = || project.flows.iter().filter(|flow| flow.sites.iter().any(|s| s == name));
+    let sources = |flow: &flow::Flow| -> Vec<String> {
+        flow.tables.iter().map(|table| table.source.clone()).collect()
+    };
+    let read: Vec<String> = reading().flat_map(sources).collect();
+    let captured: Vec<String> =
+        reading().filter(|flow| flow.captures()).flat_map(sources).collect();
+    let writing = project.flows.iter().filter(|flow| flow.target == name);
+    let written: Vec<String> =
+        writing.flat_map(|flow| flow.tables.iter().map(|table| table.target.clone())).collect();
+    let wanted = Wanted { read: &read, captured: &captured, written: &written };
+    let statements = connectors().of(&site.settings)?.grants(&site.settings, &wanted)?;
+    for statement in &statements {
+        output.line(statement);
+        output.object(&json!({ "type": "grant", "site": name, "statement": statement }));
+    }
+    let text = match statements.len() {
+        0 => format!("{name} has no logins"),
+        n => format!("{name}: {}", counted(n as u64, "statement")),
+    };
+    output.summary(&text, &[("statements", json!(statements.len()))]);
     Ok(DONE)
 }

@@ -12,6 +12,7 @@ mod catalogue;
 mod decode;
 mod error;
 mod filter;
+mod grants;
 mod login;
 pub mod names;
 mod read;
@@ -24,7 +25,7 @@ pub mod types;
 use address::Address;
 use catalogue::ReplicaIdentity;
 use change::TableSchema;
-use connect::component::{Capabilities, Connector, SiteSettings};
+use connect::component::{Capabilities, Connector, SiteSettings, Wanted};
 use connect::files::FileSite;
 use connect::read::{Cut, Readable};
 use connect::source::Source;
@@ -73,6 +74,10 @@ impl Connector for Postgres {
 
     fn target(&self, settings: &SiteSettings) -> Result<Box<dyn Target>> {
         target::open(settings)
+    }
+
+    fn grants(&self, settings: &SiteSettings, wanted: &Wanted<'_>) -> Result<Vec<String>> {
+        grants::statements(settings, wanted)
     }
 
     fn files(&self, settings: &SiteSettings) -> Result<Box<dyn FileSite>> {
