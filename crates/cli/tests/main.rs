@@ -26,14 +26,14 @@ mod long_service;
 mod masks;
 #[path = "main/modes.rs"]
 mod modes;
-#[path = "main/postgres.rs"]
-mod postgres;
 #[path = "main/mutated.rs"]
 mod mutated;
 #[path = "main/oracle.rs"]
 mod oracle;
 #[path = "main/output.rs"]
 mod output;
+#[path = "main/postgres.rs"]
+mod postgres;
 #[path = "main/project.rs"]
 mod project;
 #[path = "main/proving.rs"]

@@ -37,7 +37,7 @@ pub use secret::{ProcessSecrets, Reference, Secret, Secrets};
 pub use setting::{Setting, SiteSettings};
 pub use source::{ChangeReader, ReadRequest, Resume, Retained, Source};
 pub use target::{
-    Claim, Counters, Fate, Fates, FlowProgress, LaneProgress, LetterPlace, Load, Publish, Published,
-    PublishedRun, RowWork, Target, TargetTable, TargetTransaction,
+    Claim, Counters, Fate, Fates, FlowProgress, LaneProgress, LetterPlace, Load, Publish,
+    Published, PublishedRun, RowWork, Target, TargetTable, TargetTransaction,
 };
 pub use transform::{BatchEngine, Classified, Feed, Input, RowTransform, Shape, SqlPlanner};

@@ -9,7 +9,8 @@ use std::path::Path;
 const PAGES: &[&str] = &["docs/guarantees.md", "docs/threat-model.md"];
 
 /// Where drills get their names.
-const DRILLS: &[&str] = &["crates/sim/src/drills", "crates/sim/src/world.rs"];
+const DRILLS: &[&str] =
+    &["crates/sim/src/drills", "crates/sim/src/world.rs", "crates/sim/src/world"];
 
 /// What is not as it should be.
 ///
