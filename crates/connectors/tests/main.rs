@@ -20,6 +20,8 @@ mod postgres_capture_changes;
 mod postgres_capture_identity;
 #[path = "main/postgres_capture_load.rs"]
 mod postgres_capture_load;
+#[path = "main/postgres_capture_login.rs"]
+mod postgres_capture_login;
 #[path = "main/postgres_grants.rs"]
 mod postgres_grants;
 #[path = "main/postgres_place.rs"]

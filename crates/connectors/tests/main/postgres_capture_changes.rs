@@ -58,18 +58,22 @@ fn many_rows_of_one_copy_go_on_exactly_behind_each_part() {
     let bounds = Bounds { changes: 5, bytes: usize::MAX };
     let parts: Vec<GroupBody> = std::iter::from_fn(|| reader.poll(bounds).unwrap()).collect();
     assert_eq!(parts.iter().map(GroupBody::changes).sum::<usize>(), 49);
-    assert_eq!(parts.len(), 12);
+    assert!(parts.len() >= 12, "bounds are kept");
+    // How much fits a part depends on what has come; what comes and its numbers do not.
+    let told = |groups: &[GroupBody]| {
+        let rows = groups.iter().flat_map(|group| &group.batches).flat_map(|batch| {
+            (0..batch.len()).map(|row| Value::row(batch.new_images(), batch.schema(), row))
+        });
+        rows.collect::<Vec<_>>()
+    };
     for (place, part) in parts.iter().enumerate() {
         let resume = behind(reader.as_ref(), part);
         let mut again = application.capture(&["items"], &resume).unwrap();
         let rest: Vec<GroupBody> = std::iter::from_fn(|| again.poll(bounds).unwrap()).collect();
-        let told = |groups: &[GroupBody]| {
-            let rows = groups.iter().flat_map(|group| &group.batches);
-            rows.map(|batch| batch.new_images().clone()).collect::<Vec<_>>()
-        };
         assert_eq!(told(&rest), told(&parts[place + 1..]), "behind part {place}");
-        let numbers = |groups: &[GroupBody]| groups.iter().map(|g| g.part).collect::<Vec<_>>();
-        assert_eq!(numbers(&rest), numbers(&parts[place + 1..]), "behind part {place}");
+        let next = rest.first().map(|group| group.part.index);
+        let expected = if part.part.last { 0 } else { part.part.index + 1 };
+        assert_eq!(next.unwrap_or(expected), expected, "behind part {place}");
     }
 }
 

@@ -12,13 +12,13 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// An authority, and its certificate in a file.
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub(crate) fn new() -> Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -28,7 +28,7 @@ impl Authority {
     }
 
     /// Files of a server with a certificate for a name, valid until a year.
-    fn server(&self, name: &str, until: i32) -> Vec<(String, String)> {
+    pub(crate) fn server(&self, name: &str, until: i32) -> Vec<(String, String)> {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_string()]).unwrap();
         (params.not_before, params.not_after) =
@@ -38,7 +38,7 @@ impl Authority {
     }
 }
 
-fn cluster(files: Vec<(String, String)>, more: &[(&str, &str)]) -> Cluster {
+pub(crate) fn cluster(files: Vec<(String, String)>, more: &[(&str, &str)]) -> Cluster {
     let mut settings =
         vec![("ssl".to_string(), if files.is_empty() { "off" } else { "on" }.to_string())];
     settings.extend(more.iter().map(|(name, value)| (name.to_string(), value.to_string())));
@@ -59,7 +59,7 @@ fn site(port: u16, roots: &PathBuf) -> SiteSettings {
     }
 }
 
-fn file(folder: &TempDir, authority: &Authority) -> PathBuf {
+pub(crate) fn file(folder: &TempDir, authority: &Authority) -> PathBuf {
     let file = folder.path().join("roots.pem");
     std::fs::write(&file, &authority.certificate).unwrap();
     file

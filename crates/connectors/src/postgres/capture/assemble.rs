@@ -81,9 +81,16 @@ struct Draft {
     gather: Gather,
     xids: XidSet,
     /// Its end, and what stands there.
-    end: Option<(u64, String)>,
+    end: Option<(u64, Stands)>,
     confirm: u64,
     time: i64,
+}
+
+/// What stands at the end of a group.
+enum Stands {
+    Commit(i64),
+    Message(String),
+    Inside { parts: u32, changes: u64, time: i64 },
 }
 
 /// What a message led to.
@@ -125,7 +132,11 @@ impl Assembly {
     /// Fails when the server has come to a place without showing what stood at ours.
     pub(super) fn require_compared(&self, seen: u64) -> Result<()> {
         match &self.expected {
-            Some(place) if seen >= place.lsn && self.open.is_none() => Err(another(place)),
+            Some(place) if self.open.is_none() => {
+                // A commit that begins at the place comes behind it.
+                let begins = matches!(place.anchor, Anchor::Inside { .. });
+                if seen >= place.lsn + u64::from(begins) { Err(another(place)) } else { Ok(()) }
+            }
             _ => Ok(()),
         }
     }
@@ -272,7 +283,7 @@ impl Assembly {
         }
         self.delivered.push_back(open.xid);
         draft.xids.add(open.xid);
-        draft.end = Some((end_lsn, format!("t:{}", open.time)));
+        draft.end = Some((end_lsn, Stands::Commit(open.time)));
         (draft.confirm, draft.time) = (open.commit_lsn, open.time);
         Ok(match open.parts {
             0 => Led::On,
@@ -324,7 +335,7 @@ impl Assembly {
             return Ok(if draft.end.is_some() { Led::Before } else { Led::Mark(text) });
         }
         draft.confirm = self.passed;
-        draft.end = Some((lsn, format!("m:{text}")));
+        draft.end = Some((lsn, Stands::Message(text)));
         self.passed = lsn;
         Ok(Led::On)
     }
@@ -368,7 +379,12 @@ impl Assembly {
     }
 
     fn finish(&mut self, draft: Draft, part: Part) -> GroupBody {
-        let (lsn, anchor) = draft.end.expect("a group has an end");
+        let (lsn, stands) = draft.end.expect("a group has an end");
+        let anchor = match stands {
+            Stands::Commit(time) => format!("t:{time}"),
+            Stands::Message(text) => format!("m:{text}"),
+            Stands::Inside { parts, changes, time } => format!("p:{parts}.{changes} t:{time}"),
+        };
         let upto =
             SourcePosition { sequence: lsn, detail: Some(detail(&draft.xids.text(), &anchor)) };
         let after = std::mem::replace(&mut self.place, upto.clone());
@@ -402,8 +418,8 @@ impl Draft {
     /// Ends inside a transaction.
     fn stop_inside(&mut self, open: &Open) {
         self.xids.add(open.xid);
-        self.end =
-            Some((open.commit_lsn, format!("p:{}.{} t:{}", open.parts, open.passed, open.time)));
+        let (parts, changes, time) = (open.parts, open.passed, open.time);
+        self.end = Some((open.commit_lsn, Stands::Inside { parts, changes, time }));
         (self.confirm, self.time) = (open.commit_lsn, open.time);
     }
 }

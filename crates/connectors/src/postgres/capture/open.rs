@@ -35,6 +35,8 @@ pub(super) fn open(address: &Address, tables: &[String], resume: &Resume) -> Res
     let mut identity = Identity::ask(&mut wire, &mut client, &address.site)?;
     let place = match resume {
         Resume::Fresh => {
+            // Nothing of another reader's is touched while it reads.
+            slot::wait_until_free(&mut client, &identity.slot)?;
             publication::make(&mut client, &identity.slot, &wanted)?;
             identity.begin = slot::make(&mut wire, &mut client, &identity.slot)?;
             SourcePosition::at(identity.begin)
@@ -43,8 +45,8 @@ pub(super) fn open(address: &Address, tables: &[String], resume: &Resume) -> Res
             identity = identity.continued(history)?;
             let place = parse(position)?;
             slot::require_kept(&mut client, &identity, &place)?;
-            publication::follow(&mut client, &identity.slot, &wanted)?;
             slot::wait_until_free(&mut client, &identity.slot)?;
+            publication::follow(&mut client, &identity.slot, &wanted)?;
             position.clone()
         }
     };

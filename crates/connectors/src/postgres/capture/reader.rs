@@ -26,19 +26,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Between two looks at a stream that is still coming.
-const PAUSE: Duration = Duration::from_micros(400);
+const PAUSE: Duration = Duration::from_micros(800);
 
 /// Between two looks for what must come at once.
 const LOOK: Duration = Duration::from_micros(60);
 
 /// How long a group may be kept open under a backlog, for more to come.
-const LINGER: Duration = Duration::from_millis(8);
+const LINGER: Duration = Duration::from_millis(30);
 
 /// How long the server may be silent on what it has, before it is said that there is nothing.
 const SILENCE: Duration = Duration::from_millis(300);
 
 /// A backlog: this much of the server's log is still to come.
 const BACKLOG: u64 = 256 << 10;
+
+/// When rows are read again that could not be read now.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// How often it is asked whether there is one, while changes come without a pause.
+const ASKING: Duration = Duration::from_millis(50);
 
 /// How much of the server's log that is of no concern makes a place of its own worthwhile, and how often.
 const BEAT: (u64, Duration) = (16 << 20, Duration::from_secs(10));
@@ -76,10 +82,12 @@ pub(super) struct PgReader {
     requests: VecDeque<ReadRequest>,
     held: Option<Held>,
     reads: u64,
+    read_from: Instant,
     sent: VecDeque<Sent>,
     acknowledged: u64,
-    /// Where the server's log ended when it was last asked.
+    /// Where the server's log ended when it was last asked, and when that was.
     end: u64,
+    asked: Instant,
     beat: Instant,
 }
 
@@ -104,8 +112,10 @@ impl PgReader {
             requests: VecDeque::new(),
             held: None,
             reads: 0,
+            read_from: Instant::now(),
             sent: VecDeque::new(),
             end,
+            asked: Instant::now(),
             beat: Instant::now(),
         }
     }
@@ -148,6 +158,22 @@ impl PgReader {
             commit_time: now(),
             batches: held.batches,
         }))
+    }
+
+    /// Reads rows that were asked for, or lets them wait: for a lock that the application holds, or for changes that
+    /// were delivered and are not visible yet.
+    fn try_to_read(&mut self, bounds: Bounds) -> Result<()> {
+        if self.requests.is_empty() || Instant::now() < self.read_from {
+            return Ok(());
+        }
+        match self.read_rows(bounds) {
+            Err(e) if !e.found.as_deref().is_some_and(|found| found.contains("55P03")) => Err(e),
+            _ if self.held.is_some() => Ok(()),
+            _ => {
+                self.read_from = Instant::now() + AGAIN;
+                Ok(())
+            }
+        }
     }
 
     /// Reads rows for the oldest request, unless what was delivered is not visible yet.
@@ -212,12 +238,18 @@ impl PgReader {
 
     /// Up to where the stream must have come before there is nothing.
     fn goal(&mut self) -> Result<u64> {
-        self.end = flushed(&mut self.client)?;
+        self.ask_for_the_end()?;
         let mark = self.held.as_ref().map_or(0, |held| held.mark);
         if mark > self.end {
             make_durable(&mut self.client)?;
         }
         Ok(self.end.max(mark))
+    }
+
+    fn ask_for_the_end(&mut self) -> Result<()> {
+        self.end = flushed(&mut self.client)?;
+        self.asked = Instant::now();
+        Ok(())
     }
 
     fn is_behind(&self) -> bool {
@@ -259,12 +291,17 @@ impl ChangeReader for PgReader {
                 return Ok(Some(group));
             }
             if self.held.is_none() && !self.assembly.is_comparing() {
-                self.read_rows(bounds)?;
+                self.try_to_read(bounds)?;
             }
             let came = self.stream.fill(bounds.changes, bounds.bytes)?;
             let full = self.stream.holds(bounds.changes, bounds.bytes);
-            if !full && self.is_behind() && began.elapsed() < LINGER {
-                std::thread::sleep(PAUSE);
+            if came && self.stream.seen() > self.end && self.asked.elapsed() > ASKING {
+                self.ask_for_the_end()?;
+            }
+            // The rest of a transaction is on its way.
+            let torn = self.stream.front().is_some_and(|unit| !unit.complete);
+            if !full && (torn || self.is_behind()) && began.elapsed() < LINGER {
+                std::thread::sleep(if torn && !came { LOOK } else { PAUSE });
                 continue;
             }
             match self.assembly.next(&mut self.stream, &mut self.client, bounds)? {

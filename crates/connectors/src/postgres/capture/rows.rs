@@ -24,7 +24,7 @@ use postgres::{Client, SimpleQueryMessage, Transaction};
 use std::sync::Arc;
 
 /// How long a lock of the application may hold up a read.
-const LOCKED: &str = "2s";
+const LOCKED: &str = "300ms";
 
 /// Rows asked for at once at first; as many bytes as [`PIECE`] afterwards.
 const FIRST: usize = 256;

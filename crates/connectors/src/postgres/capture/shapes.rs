@@ -155,10 +155,12 @@ fn key_of(relation: &Relation<'_>, declared: Option<&TableShape>) -> Option<Vec<
         .filter(|column| column.identifies)
         .map(|column| String::from_utf8_lossy(column.name).into_owned())
         .collect();
-    let declared = declared
-        .map(|d| d.key.clone())
-        .filter(|key| !key.is_empty() && key.iter().all(|name| identifying.contains(name)));
+    let known = declared.map(|d| d.key.clone()).filter(|key| !key.is_empty());
+    let identify = |key: &Vec<String>| key.iter().all(|name| identifying.contains(name));
+    let declared = known.clone().filter(identify);
     match relation.identity {
+        // Only inserts can come, and they come whole.
+        b'n' => known,
         // All columns identify: without a declared key there is none.
         b'f' => declared,
         _ => declared.or(Some(identifying)).filter(|key| !key.is_empty()),

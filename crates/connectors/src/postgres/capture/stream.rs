@@ -3,6 +3,7 @@
 //! Knows where transactions begin and end, not what they hold. Nothing here waits: what is not there yet comes later.
 //! Invariant: the server is told no place beyond the one that was acknowledged.
 
+use super::place::lost;
 use super::wire::{Wire, said};
 use connect::{Error, Result};
 use std::collections::VecDeque;
@@ -103,6 +104,10 @@ impl Stream {
             self.end += count;
             came = true;
             self.scan()?;
+            if count < PIECE / 4 {
+                // That was all: what comes meanwhile is worth no call of its own.
+                break;
+            }
         }
         Ok(came)
     }
@@ -157,7 +162,7 @@ impl Stream {
                     self.seen = self.seen.max(be64(&self.bytes[body + 1..]));
                     self.answer_due |= self.bytes[body + 17] == 1;
                 }
-                (b'E', _) => return Err(said(&self.what, &self.bytes[body..end])),
+                (b'E', _) => return Err(ended(said(&self.what, &self.bytes[body..end]))),
                 (b'N' | b'S' | b'A', _) => {}
                 (tag, _) => {
                     return Err(Error::unavailable(&self.what)
@@ -270,6 +275,15 @@ impl Stream {
     pub(super) fn close(&mut self, acknowledged: u64) {
         let _ = self.tell(acknowledged, 0);
         self.wire.close();
+    }
+}
+
+/// What the server says when it ends the stream. That it does not know the publication means that changes were passed
+/// over: it looks for it as of each change.
+fn ended(error: Error) -> Error {
+    match error.found.as_deref() {
+        Some(found) if found.contains("42704") => lost(found),
+        _ => error,
     }
 }
 
