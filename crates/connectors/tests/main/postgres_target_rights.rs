@@ -3,12 +3,12 @@
 use crate::postgres_place::{
     Engine, Place, article, failure, publication, settings, stock, stored,
 };
-use change::{HolderId, RunId};
+use change::{ColumnType, HolderId, RunId};
 use connect::Kind;
 use connect::component::Connector;
-use connect::memory::sample::{keys, rows, target_table};
+use connect::memory::sample::{keys, rows, shape, target_table, text};
 use connect::read::KeyRange;
-use connect::target::{Claim, Load, Target, TargetTable};
+use connect::target::{Claim, Load, RowWork, Target, TargetTable};
 use seamount_connectors::postgres::Postgres;
 use servers::Cluster;
 
@@ -26,9 +26,13 @@ fn login(place: &Place, grants: &str) -> Box<dyn Target> {
 
 fn works(mut engine: Engine, table: &TargetTable) {
     engine.upsert(table, &[article(1, "nail"), article(2, "nut")]).unwrap();
+    let more: Vec<_> = (1..2_000).map(|sku| article(sku, "bolt")).collect();
+    let more = rows(&table.schema, &more);
+    assert_eq!(engine.write(table, &RowWork::Upsert(more.clone())).unwrap(), 1_999);
+    assert_eq!(engine.write(table, &RowWork::Insert(more)).unwrap(), 1_999);
     let mut transaction = engine.begin().unwrap();
     let keep = keys(&table.schema, &[vec![article(1, "")[0].clone()]]);
-    assert_eq!(transaction.retain(table, &KeyRange::default(), &keep).unwrap(), 1);
+    assert_eq!(transaction.retain(table, &KeyRange::default(), &keep).unwrap(), 1_998);
     assert_eq!(transaction.clear(table).unwrap(), 1);
     transaction.commit(&[]).unwrap();
     for (run, load) in [(1, Load::Replace), (2, Load::Merge)] {
@@ -49,6 +53,27 @@ fn a_login_writes_tables_of_others_with_row_rights_alone() {
                   GRANT SELECT, INSERT, UPDATE, DELETE ON stock TO ROLE";
     works(Engine::opened(login(&place, grants), &[stock()]), &stock());
     assert_eq!(place.sql("SELECT tableowner FROM pg_tables WHERE tablename = 'stock'"), "seamount");
+}
+
+/// COPY knows no policies of rows: rows go in by statements there.
+#[test]
+fn a_login_writes_tables_with_policies_of_rows() {
+    let place = Place::new();
+    place.sql(
+        "CREATE TABLE stock (sku bigint PRIMARY KEY, name text);
+         ALTER TABLE stock ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY p ON stock USING (sku >= 0);
+         CREATE TABLE lines (name text); ALTER TABLE lines ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY p ON lines USING (name <> 'x');",
+    );
+    let grants = "CREATE SCHEMA _seamount AUTHORIZATION ROLE;
+                  GRANT SELECT, INSERT, UPDATE, DELETE ON stock, lines TO ROLE";
+    let lines = target_table("lines", &shape(&[("name", ColumnType::Text)], &[]));
+    let mut engine = Engine::opened(login(&place, grants), &[stock(), lines.clone()]);
+    let many = vec![vec![text("nail")]; 300];
+    let work = RowWork::Insert(rows(&lines.schema, &many));
+    assert_eq!(engine.write(&lines, &work).unwrap(), 300);
+    works(engine, &stock());
 }
 
 #[test]

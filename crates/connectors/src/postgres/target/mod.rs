@@ -6,6 +6,7 @@
 mod arrays;
 mod epoch;
 mod form;
+mod guess;
 mod letters;
 mod load;
 mod plan;

@@ -8,6 +8,7 @@ use super::super::filter::Filter;
 use super::super::names::{TableName, literal};
 use super::arrays::unnested;
 use super::form::{Form, form};
+use super::guess::Guess;
 use super::session::{Answer, Session};
 use arrow::array::RecordBatch;
 use change::TableSchema;
@@ -32,6 +33,8 @@ pub(super) struct Plan {
     pub(super) delete: Option<String>,
     /// Without its format.
     pub(super) copy: String,
+    /// Whether rows may come by COPY: it knows no policies of rows.
+    pub(super) copies: bool,
 }
 
 impl Plan {
@@ -68,7 +71,11 @@ impl Plan {
             ));
         }
         let copy = format!("COPY {} ({}) FROM STDIN", shape.name.sql(), names(&forms));
-        Ok(Plan { shape, table: table.clone(), forms, key, version, insert, upsert, delete, copy })
+        let what = "cannot look for policies of a table";
+        let rows = session.look("SELECT row_security_active($1::oid)", &[&shape.oid], what)?;
+        let copies = rows.first().is_some_and(|row| !row.get::<_, bool>(0));
+        let table = table.clone();
+        Ok(Plan { shape, table, forms, key, version, insert, upsert, delete, copy, copies })
     }
 
     /// The table's name, for messages.
@@ -162,6 +169,7 @@ pub(super) fn only_key(schema: &TableSchema) -> bool {
 #[derive(Default)]
 pub(super) struct Plans {
     known: BTreeMap<String, Arc<Plan>>,
+    guesses: BTreeMap<String, Guess>,
 }
 
 impl Plans {
@@ -184,6 +192,14 @@ impl Plans {
     /// Forgets all: the connection is another.
     pub(super) fn forget(&mut self) {
         self.known.clear();
+    }
+
+    /// What was learnt of the rows that a table gets.
+    pub(super) fn guess(&mut self, table: &str) -> &mut Guess {
+        if !self.guesses.contains_key(table) {
+            self.guesses.insert(table.to_string(), Guess::default());
+        }
+        self.guesses.get_mut(table).expect("it was inserted")
     }
 
     /// The plan of a table.

@@ -6,7 +6,7 @@ use super::letters;
 use super::plan::{Plan, Plans};
 use super::session::{Open, Session};
 use super::sweep;
-use super::write::{check_owner, delete, insert, upsert, upsert_singly};
+use super::write::{COPY_ROWS, check_owner, delete, insert, upsert, upsert_singly};
 use arrow::array::RecordBatch;
 use change::{FlowId, Generation, HolderId};
 use connect::read::KeyRange;
@@ -14,6 +14,9 @@ use connect::target::{Fate, LaneProgress, LetterPlace, RowWork, TargetTable, Tar
 use connect::{Error, Kind, Result};
 use postgres::error::SqlState;
 use std::sync::Arc;
+
+/// From so many rows on it is worth guessing that an upsert meets none.
+const GUESS_ROWS: usize = 1_000;
 
 /// An open transaction; dropped, it rolls back.
 pub(super) struct PgTransaction<'a> {
@@ -45,13 +48,25 @@ impl PgTransaction<'_> {
         plan.require_columns(rows, &table.schema)?;
         check_owner(table, rows)?;
         let keyed = !table.schema.key().is_empty();
-        if meeting == Meeting::Overwrite || (keyed && rows.num_rows() < super::write::COPY_ROWS) {
+        let count = rows.num_rows();
+        let tries = match meeting {
+            Meeting::New => !keyed || (plan.copies && count >= COPY_ROWS),
+            Meeting::Overwrite => {
+                let may = keyed && plan.copies && count >= GUESS_ROWS;
+                may && self.plans.guess(&table.name).is_new()
+            }
+        };
+        if !tries {
             return self.overwrite(&plan, rows);
         }
-        match self.open.session.attempt(|session| insert(session, &plan, rows)) {
-            Err(refused) if refused.kind == Kind::Refused && keyed => self.overwrite(&plan, rows),
-            outcome => outcome,
+        let outcome = self.open.session.attempt(|session| insert(session, &plan, rows));
+        let met = matches!(&outcome, Err(error) if error.kind == Kind::Refused);
+        if meeting == Meeting::Overwrite && met {
+            self.plans.guess(&table.name).wrong();
+        } else if meeting == Meeting::Overwrite && outcome.is_ok() {
+            self.plans.guess(&table.name).right();
         }
+        if met && keyed { self.overwrite(&plan, rows) } else { outcome }
     }
 
     fn with<T>(
