@@ -14,7 +14,7 @@ const LOGIN: Duration = Duration::from_secs(15);
 
 /// Settings under which text is exact and always the same.
 pub(super) const SETTINGS: &str = "-c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=postgres -c extra_float_digits=3 \
-     -c bytea_output=hex -c lc_monetary=C -c standard_conforming_strings=on -c search_path=public,pg_catalog \
+     -c bytea_output=hex -c lc_monetary=C -c standard_conforming_strings=on -c search_path=pg_catalog,public \
      -c xmloption=content -c quote_all_identifiers=off -c statement_timeout=0 -c idle_in_transaction_session_timeout=0";
 
 /// Logs in.

@@ -99,3 +99,16 @@ fn rights_that_are_missing_are_said() {
     assert_eq!(missing.kind, Kind::Invalid);
     assert!(missing.found.unwrap().contains("stock"));
 }
+
+/// Whoever may make a function in `public` would have had it run by us, with our rights.
+#[test]
+fn functions_that_strangers_left_in_public_are_not_run() {
+    let place = Place::new();
+    let trap = "RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'trapped'; END $$";
+    place.sql(&format!(
+        "CREATE FUNCTION public.current_setting(text) {trap};
+         CREATE FUNCTION public.format_type(oid, integer) {trap};
+         CREATE FUNCTION public.starts_with(text, text) {trap}"
+    ));
+    works(Engine::at(&place, &[stock()]), &stock());
+}
