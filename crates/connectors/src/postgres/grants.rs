@@ -37,7 +37,6 @@ pub(super) fn statements(settings: &SiteSettings, wanted: &Wanted<'_>) -> Result
     }
     if !wanted.written.is_empty() {
         let written = tables(wanted.written)?;
-        say(format!("GRANT TEMPORARY ON DATABASE {base} TO {role};"));
         say(format!("CREATE SCHEMA IF NOT EXISTS _seamount AUTHORIZATION {role};"));
         for schema in schemas(&written) {
             say(format!(

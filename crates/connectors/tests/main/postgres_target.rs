@@ -261,3 +261,16 @@ fn what_was_recorded_before_a_refused_write_stays() {
     assert_eq!(fates, expected.into());
     assert!(stored(engine.target.as_mut(), &stock()).is_empty());
 }
+
+/// A constraint that is checked at the commit refuses no row that could be set aside: the flow would try for ever.
+#[test]
+fn what_is_refused_only_at_the_commit_stops_the_flow() {
+    let place = Place::new();
+    let mut engine = Engine::at(&place, &[stock()]);
+    place.sql("ALTER TABLE stock ADD UNIQUE (name) DEFERRABLE INITIALLY DEFERRED");
+    let stopped = failure(engine.upsert(&stock(), &[article(1, "x"), article(2, "x")]));
+    assert_eq!((stopped.kind, stopped.state), (Kind::Invalid, Some(State::RowsRefused)));
+    assert!(stored(engine.target.as_mut(), &stock()).is_empty());
+    engine.upsert(&stock(), &[article(1, "x"), article(2, "y")]).unwrap();
+    engine.upsert(&stock(), &[article(1, "y"), article(2, "x")]).unwrap();
+}

@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use change::{FlowId, Generation, HolderId};
 use connect::read::KeyRange;
 use connect::target::{Fate, LaneProgress, LetterPlace, RowWork, TargetTable, TargetTransaction};
-use connect::{Error, Kind, Result};
+use connect::{Error, Kind, Result, State};
 use postgres::error::SqlState;
 use std::sync::Arc;
 
@@ -117,8 +117,15 @@ impl TargetTransaction for PgTransaction<'_> {
     }
 }
 
-/// A connection that another engine's take-over has ended is no server that is away.
+/// A connection that another engine's take-over has ended is no server that is away. And what is refused only now no
+/// row can be set aside for: writing them one by one ends here again.
 fn whose_fault(session: &mut Session, holder: HolderId, error: Error) -> Error {
+    if error.kind == Kind::Refused {
+        return Error { kind: Kind::Invalid, ..error }
+            .state(State::RowsRefused)
+            .effect("nothing of the transaction was written; the flow stands before it")
+            .fix("ALTER TABLE ... ALTER CONSTRAINT ... INITIALLY IMMEDIATE: then the row itself is refused");
+    }
     if error.kind != Kind::Unavailable || !session.is_lost() || session.revive().is_err() {
         return error;
     }
