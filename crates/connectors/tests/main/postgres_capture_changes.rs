@@ -261,6 +261,51 @@ fn a_snapshot_under_many_writers_makes_the_table() {
     assert_makes(&application, &groups, "items");
 }
 
+/// A commit that waits for a standby is in the stream and not visible yet: rows read meanwhile would take it back.
+#[test]
+fn a_chunk_waits_for_what_was_delivered_and_is_not_visible_yet() {
+    let mut application = Application::of_its_own();
+    application.sql("CREATE TABLE items (id int PRIMARY KEY, name text)");
+    let mut reader = application.fresh(&["items"]);
+    application.sql("INSERT INTO items VALUES (1, 'a'), (2, 'b')");
+    let mut groups = drain(reader.as_mut());
+    application.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    application.sql("SELECT pg_reload_conf(); SET synchronous_commit = local");
+    let url = application.server().url(&application.database);
+    let waiting = std::thread::spawn(move || {
+        let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+        while client.query_one("SHOW synchronous_standby_names", &[]).unwrap().get::<_, &str>(0)
+            == ""
+        {}
+        client
+            .batch_execute("SET synchronous_commit = on; UPDATE items SET name = 'x' WHERE id = 1")
+    });
+    let pid = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let pid: i32 = loop {
+        assert!(!waiting.is_finished(), "nobody waits for a standby");
+        if let Some(row) = application.client().query_opt(pid, &[]).unwrap() {
+            break row.get(0);
+        }
+    };
+    let id = change::SnapshotId::mint(1);
+    reader
+        .request(connect::ReadRequest::Snapshot { table: "items".into(), id, after: None })
+        .unwrap();
+    let meanwhile = drain(reader.as_mut());
+    assert_eq!(ops(&meanwhile), [("items".to_string(), Op::Update)], "the commit, and no chunk");
+    groups.extend(meanwhile);
+    application.client().execute("SELECT pg_cancel_backend($1)", &[&pid]).unwrap();
+    waiting.join().unwrap().unwrap();
+    for _ in 0..100 {
+        groups.extend(drain(reader.as_mut()));
+        if groups.iter().any(|group| matches!(group.kind, change::GroupKind::Snapshot(_))) {
+            break;
+        }
+    }
+    assert!(matches!(groups.last().unwrap().kind, change::GroupKind::Snapshot(_)), "it comes then");
+    assert_makes(&application, &groups, "items");
+}
+
 #[test]
 fn every_type_comes_as_a_cut_reads_it() {
     let database = crate::postgres_site::Database::new();

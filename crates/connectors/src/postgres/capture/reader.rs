@@ -37,6 +37,9 @@ const LINGER: Duration = Duration::from_millis(30);
 /// How long the server may be silent on what it has, before it is said that there is nothing.
 const SILENCE: Duration = Duration::from_millis(300);
 
+/// How long a look takes at most, whatever comes that is no group.
+const LONGEST: Duration = Duration::from_secs(1);
+
 /// A backlog: this much of the server's log is still to come.
 const BACKLOG: u64 = 256 << 10;
 
@@ -88,7 +91,7 @@ pub(super) struct PgReader {
     /// Where the server's log ended when it was last asked, and when that was.
     end: u64,
     asked: Instant,
-    beat: Instant,
+    beat: Option<Instant>,
 }
 
 impl PgReader {
@@ -116,7 +119,7 @@ impl PgReader {
             sent: VecDeque::new(),
             end,
             asked: Instant::now(),
-            beat: Instant::now(),
+            beat: None,
         }
     }
 
@@ -259,10 +262,11 @@ impl PgReader {
     /// A place of its own where much of the server's log was of no concern: it need not be kept for us.
     fn keep_up(&mut self) -> Result<()> {
         let behind = self.stream.seen().saturating_sub(self.assembly.place.sequence);
-        if behind < BEAT.0 || self.beat.elapsed() < BEAT.1 || !self.sent.is_empty() {
+        let lately = self.beat.is_some_and(|beat| beat.elapsed() < BEAT.1);
+        if behind < BEAT.0 || lately || !self.sent.is_empty() {
             return Ok(());
         }
-        self.beat = Instant::now();
+        self.beat = Some(Instant::now());
         let text = format!("beat-{:x}", now());
         self.client
             .execute("SELECT pg_logical_emit_message(false, $1, $2)", &[&MARK, &text])
@@ -316,7 +320,9 @@ impl ChangeReader for PgReader {
             self.assembly.require_compared(self.stream.seen())?;
             if came {
                 heard = Instant::now();
-                continue;
+                if began.elapsed() < LONGEST {
+                    continue;
+                }
             }
             let end = match goal {
                 Some(end) => end,
@@ -327,7 +333,7 @@ impl ChangeReader for PgReader {
                 self.keep_up()?;
                 return Ok(None);
             }
-            if heard.elapsed() > SILENCE {
+            if heard.elapsed() > SILENCE || began.elapsed() > LONGEST {
                 return Ok(None);
             }
             if heard.elapsed() > PAUSE {
