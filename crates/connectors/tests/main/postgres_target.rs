@@ -274,3 +274,27 @@ fn what_is_refused_only_at_the_commit_stops_the_flow() {
     engine.upsert(&stock(), &[article(1, "x"), article(2, "y")]).unwrap();
     engine.upsert(&stock(), &[article(1, "y"), article(2, "x")]).unwrap();
 }
+
+/// A plan that was made while the table was empty read all of it for every delete, once it was large.
+#[test]
+fn deletes_find_their_rows_by_key_however_the_table_has_grown() {
+    let place = Place::new();
+    place.sql(
+        "CREATE TABLE stock (sku bigint PRIMARY KEY, name text) WITH (autovacuum_enabled = off)",
+    );
+    let mut engine = Engine::at(&place, &[stock()]);
+    let gone = |sku| RowWork::Delete(keys_of(&stock().schema, &[vec![Value::Int(sku)]]));
+    assert_eq!(engine.write(&stock(), &gone(1)).unwrap(), 0);
+    let many: Vec<_> = (0..5_000).map(|sku| article(sku, "nail")).collect();
+    engine.upsert(&stock(), &many).unwrap();
+    (0..20).for_each(|sku| assert_eq!(engine.write(&stock(), &gone(sku)).unwrap(), 1));
+    drop(engine);
+    // A session tells what it did at the latest when it ends.
+    let there = "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND starts_with(application_name, 'seamount')";
+    while place.sql(there) != "0" {}
+    // One scan is that of the index when it was made.
+    let scans =
+        "SELECT seq_scan <= 1, idx_scan > 0 FROM pg_stat_user_tables WHERE relname = 'stock'";
+    assert_eq!(place.sql(scans), "t|t");
+}

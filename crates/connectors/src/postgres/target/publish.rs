@@ -7,7 +7,7 @@ use super::super::book;
 use super::super::error::failed;
 use super::super::names::literal;
 use super::load::Loading;
-use super::session::Session;
+use super::session::{IN_BULK, Session};
 use super::stage::{self, Stage};
 use change::{FlowId, RunId};
 use connect::target::{Publish, Published, PublishedRun};
@@ -19,6 +19,7 @@ pub(super) fn publish(
     publish: &Publish,
     first: bool,
 ) -> Result<(Published, String)> {
+    session.script(IN_BULK, "cannot publish")?;
     if let Some(before) = published_before(session, publish)? {
         stage::discard(session, publish.run)?;
         return Ok((Published::Already(before), String::new()));

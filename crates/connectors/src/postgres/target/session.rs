@@ -18,16 +18,29 @@ const PREPARED: usize = 256;
 
 /// How a session that writes is set. A commit is acknowledged when it is on the disk, whatever the server's default;
 /// plans of our statements do not depend on what is in them; whoever locks a row for long is named, not waited for.
+/// Rows are found by their key, also where a plan was made while the table was empty: [`BY_KEY`] and [`IN_BULK`].
 const SETTINGS: &str = "
 SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply');
 SET jit = off;
 SET lock_timeout = '60s';
 SET plan_cache_mode = force_generic_plan;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET enable_seqscan = off;
 PREPARE seamount_fresh (text[]) AS
-    SELECT c.oid, c.xmin FROM unnest($1) WITH ORDINALITY AS n (name, place)
-    LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(n.name) ORDER BY n.place;
+    SELECT r.oid, (SELECT c.xmin FROM pg_catalog.pg_class c WHERE c.oid = r.oid)
+    FROM (SELECT pg_catalog.to_regclass(n.name)::oid AS oid, n.place
+          FROM unnest($1) WITH ORDINALITY AS n (name, place) OFFSET 0) AS r ORDER BY r.place;
 ";
+
+/// For statements over whole tables, until the end of the transaction or [`BY_KEY`].
+pub(super) const IN_BULK: &str = "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;
+    SET LOCAL enable_seqscan = on";
+
+/// For statements over named rows: what a session begins with.
+pub(super) const BY_KEY: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+    SET LOCAL enable_seqscan = off";
 
 /// A connection that writes.
 pub(super) struct Session {

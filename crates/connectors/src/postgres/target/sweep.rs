@@ -3,7 +3,7 @@
 use super::super::filter::Filter;
 use super::arrays::{arrays, parameters, unnested};
 use super::plan::{Plan, same_key};
-use super::session::Session;
+use super::session::{BY_KEY, IN_BULK, Session};
 use arrow::array::RecordBatch;
 use connect::read::KeyRange;
 use connect::{Error, Result};
@@ -45,10 +45,11 @@ pub(super) fn retain(
         filter.and_sql()
     );
     // Whatever the planner thinks of the number of keys: not each row against each of them.
-    session.script("SET LOCAL enable_nestloop = off", &sweeping(plan))?;
+    let bulk = format!("{IN_BULK}; SET LOCAL enable_nestloop = off");
+    session.script(&bulk, &sweeping(plan))?;
     let arrays = arrays(keep, &plan.key)?;
     let swept = session.execute_once(&sql, &parameters(&arrays), &sweeping(plan))?;
-    session.script("SET LOCAL enable_nestloop = on", &sweeping(plan))?;
+    session.script(&format!("{BY_KEY}; SET LOCAL enable_nestloop = on"), &sweeping(plan))?;
     Ok(swept)
 }
 
