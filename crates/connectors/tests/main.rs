@@ -32,8 +32,6 @@ mod postgres_read;
 mod postgres_replica;
 #[path = "main/postgres_site.rs"]
 mod postgres_site;
-#[path = "main/postgres_tls.rs"]
-mod postgres_tls;
 #[path = "main/postgres_target.rs"]
 mod postgres_target;
 #[path = "main/postgres_target_crash.rs"]
@@ -46,6 +44,8 @@ mod postgres_target_rights;
 mod postgres_target_swap;
 #[path = "main/postgres_target_tables.rs"]
 mod postgres_target_tables;
+#[path = "main/postgres_tls.rs"]
+mod postgres_tls;
 #[path = "main/sqlite_capture.rs"]
 mod sqlite_capture;
 #[path = "main/sqlite_capture_histories.rs"]

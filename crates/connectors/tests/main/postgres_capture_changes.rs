@@ -274,9 +274,8 @@ fn a_chunk_waits_for_what_was_delivered_and_is_not_visible_yet() {
     let url = application.server().url(&application.database);
     let waiting = std::thread::spawn(move || {
         let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
-        while client.query_one("SHOW synchronous_standby_names", &[]).unwrap().get::<_, &str>(0)
-            == ""
-        {}
+        let standbys = "SHOW synchronous_standby_names";
+        while client.query_one(standbys, &[]).unwrap().get::<_, &str>(0).is_empty() {}
         client
             .batch_execute("SET synchronous_commit = on; UPDATE items SET name = 'x' WHERE id = 1")
     });

@@ -8,7 +8,7 @@ use seamount_connectors::postgres::PgSite;
 use servers::{Cluster, Recipe};
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// An authority, and its certificate in a file.
@@ -45,7 +45,7 @@ pub(crate) fn cluster(files: Vec<(String, String)>, more: &[(&str, &str)]) -> Cl
     Cluster::start(&Recipe { settings, files, ..Recipe::default() }).unwrap()
 }
 
-fn site(port: u16, roots: &PathBuf) -> SiteSettings {
+fn site(port: u16, roots: &Path) -> SiteSettings {
     let roots = roots.display();
     let url = format!(
         "postgres://seamount:tr0ub4dor@localhost:{port}/postgres?sslmode=verify-full&sslrootcert={roots}"

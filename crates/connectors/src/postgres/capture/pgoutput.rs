@@ -211,7 +211,8 @@ fn body<'a>(tag: u8, taker: &mut Taker<'a>) -> Option<Message<'a>> {
         }
         b'Y' => {
             taker.u32()?;
-            (taker.string()?, taker.string()?);
+            taker.string()?;
+            taker.string()?;
             Message::Aside
         }
         _ => return None,
