@@ -136,12 +136,13 @@ impl Cluster {
     pub fn resume(&self) -> Result<()> {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file())?;
         let program = self.binaries.join("postgres").display().to_string();
-        let guarded = Guarded::start(&[program, "-D".into(), self.data()], |command| {
-            self.runner.runs(command);
-            command.current_dir(self.folder.path()).env("LC_ALL", "C.UTF-8");
-            command.stdout(log.try_clone().map_or_else(|_| Stdio::null(), Stdio::from));
-            command.stderr(Stdio::from(log));
-        })?;
+        let guarded =
+            Guarded::start(self.folder.path(), &[program, "-D".into(), self.data()], |command| {
+                self.runner.runs(command);
+                command.current_dir(self.folder.path()).env("LC_ALL", "C.UTF-8");
+                command.stdout(log.try_clone().map_or_else(|_| Stdio::null(), Stdio::from));
+                command.stderr(Stdio::from(log));
+            })?;
         *self.server() = Some(guarded);
         self.wait_until_ready()
     }
