@@ -4,7 +4,7 @@
 
 use super::intervals::Interval;
 use crate::assembly::Assembly;
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use change::TableSchema;
 use change::compatibility::{Compatibility, compare};
 use connect::{Cut, Error, Feed, FileOptions, Input, Result, Scan};
@@ -123,7 +123,10 @@ pub(crate) fn feed(
             // Without a key: a run takes rows in any order, and sorting costs the source more than reading.
             let unsorted = source.schema.with_key::<&str>(&[]).expect("no key names no column");
             let scan = Scan::all(&source.table.source, unsorted);
-            cut.read(&scan, &mut |rows| counted(rows, sink))?;
+            cut.read(&scan, &mut |rows| {
+                refuse_null_keys(&source, &rows)?;
+                counted(rows, sink)
+            })?;
             of_site.tables_left = of_site.tables_left.saturating_sub(1);
             of_site.cut = (of_site.tables_left > 0).then_some(cut);
             Ok(())
@@ -156,6 +159,16 @@ pub(crate) fn feed(
             })
         }
     }
+}
+
+/// Without a sorted key to read by, the reader itself does not look at it.
+fn refuse_null_keys(source: &SiteTable, rows: &RecordBatch) -> Result<()> {
+    if source.schema.key().iter().all(|&place| rows.column(place).null_count() == 0) {
+        return Ok(());
+    }
+    Err(Error::refused(format!("table {} has rows with null in their key", source.table.source))
+        .effect("such a row cannot be told from others; nothing was published")
+        .fix("fill the key columns and declare them NOT NULL"))
 }
 
 /// Inputs of a relational statement: each table once, fed by its sites one after another.

@@ -212,12 +212,12 @@ mod tests {
     fn times_of_all_eras() {
         assert_eq!(date(b"1970-01-01"), Ok(0));
         assert_eq!(date(b"0001-01-01 BC"), Ok(-719_528));
-        assert_eq!(date(b"5874897-12-31"), Ok(2_145_031_948));
+        assert_eq!(date(b"5874897-12-31"), Ok(2_145_042_905));
         assert_eq!(date(b"4714-11-24 BC"), Ok(-2_440_588));
         assert_eq!(timestamp(b"1969-12-31 23:59:59.999999"), Ok(-1));
         assert_eq!(timestamp(b"1970-01-01 00:00:00.5"), Ok(500_000));
         assert_eq!(instant(b"0001-01-01 00:00:00+00 BC"), Ok(-719_528 * DAY));
-        assert_eq!(timestamp(b"294246-12-31 23:59:59"), Ok(9_223_371_331_199_000_000));
+        assert_eq!(timestamp(b"294246-12-31 23:59:59"), Ok(9_223_371_244_799_000_000));
         for wrong in [&b"294276-12-31 23:59:59"[..], b"infinity", b"-infinity", b"2024-01-01"] {
             assert!(timestamp(wrong).is_err());
         }
