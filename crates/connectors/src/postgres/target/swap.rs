@@ -40,10 +40,12 @@ WHERE c.oid = $1::text::regclass AND c.relkind = 'r' AND c.relpersistence = 'p' 
   AND NOT EXISTS (SELECT FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname
                   WHERE (n.oid = c.relnamespace AND p.tablename = c.relname) OR n.nspname = $2)";
 
-/// Everything that the catalogue says of a table's columns, but their numbers.
+/// Everything that the catalogue says of a table's columns, but their numbers; of options, those that users set:
+/// newer servers (seen in 15.20) keep a stamp of their own there, `pg_attver`, which differs from table to table.
 const COLUMNS: &str = "
 SELECT jsonb_agg(jsonb_build_array(a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull, a.attidentity,
-    a.attgenerated, a.attstorage, a.attcompression, a.attstattarget, a.attoptions, a.attacl::text, a.attislocal,
+    a.attgenerated, a.attstorage, a.attcompression, a.attstattarget,
+    (SELECT array_agg(o) FROM unnest(a.attoptions) o WHERE NOT starts_with(o, 'pg_')), a.attacl::text, a.attislocal,
     a.attinhcount, pg_get_expr(d.adbin, d.adrelid), col_description(a.attrelid, a.attnum)) ORDER BY a.attnum)::text
 FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped";
