@@ -137,6 +137,8 @@ pub struct LetterPlace {
 /// What became of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
+    /// It was set aside and waits: whoever lacks it has lost it.
+    Waits,
     /// Its change was written after all.
     Replayed,
     /// Its change will not be written: a person gave it up, or what came behind it overtook it.
@@ -147,6 +149,7 @@ impl Fate {
     /// As bookkeeping stores it.
     pub fn word(self) -> &'static str {
         match self {
+            Fate::Waits => "waits",
             Fate::Replayed => "replayed",
             Fate::Discarded => "discarded",
         }
@@ -154,7 +157,7 @@ impl Fate {
 
     /// As bookkeeping has stored it.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Fate::Replayed, Fate::Discarded].into_iter().find(|fate| fate.word() == word)
+        [Fate::Waits, Fate::Replayed, Fate::Discarded].into_iter().find(|fate| fate.word() == word)
     }
 }
 
@@ -354,8 +357,8 @@ pub trait TargetTransaction {
     /// `Refused` when a constraint forbids it.
     fn clear(&mut self, table: &TargetTable) -> Result<u64>;
 
-    /// Records what became of letters of this flow, together with everything else in this transaction; the record of
-    /// a letter that waits (again) goes.
+    /// Records that letters of this flow wait, or what became of them, together with everything else in this
+    /// transaction; `None` takes a record away.
     ///
     /// # Errors
     /// The site is gone.

@@ -137,6 +137,7 @@ impl Applier {
                 &self.identity,
                 self.target.as_mut(),
             )?;
+            lane.recover(&self.assembly, &self.flow, &self.identity, self.target.as_mut())?;
             self.lanes.push(lane);
         }
         Ok(())

@@ -2,11 +2,13 @@
 //!
 //! The target's word counts: state file and target can each be set back to an older copy, and a commit can be lost or
 //! its answer can. Invariant: a letter up to the target's progress waits exactly if the target does not hold what
-//! became of it, or a person gave it up.
+//! became of it, or a person gave it up. One that waits at the target and stands nowhere here was set aside after the
+//! copy was made: it is lost, and [`crate::recovery`] brings it back.
 
 use crate::assembly::Assembly;
 use crate::lane::Lane;
-use change::FlowId;
+use crate::state::waiting_in;
+use change::{FlowId, Offset};
 use change::planted::{Defect, is_planted};
 use connect::{Fate, Fates, FlowProgress, LetterPlace, Result, Target, TargetTransaction};
 
@@ -47,16 +49,22 @@ impl Lane {
         written: Written,
     ) -> Result<()> {
         self.unrecorded.clear();
+        self.lost.clear();
         if is_planted(Defect::LettersForgetTheTarget) {
             return Ok(());
         }
         let (state, upto) = (&assembly.state, self.progress.offset);
         if written == Written::Before {
             let now = assembly.environment.clock.now();
-            return state.heed(flow, (self.id, upto), &told.letters, now);
+            self.lost = state.heed(flow, (self.id, upto), &told.letters, now)?;
+            return Ok(());
         }
-        let settled = state.fates_up_to(flow, self.id, upto)?.into_iter();
-        let unrecorded = settled.filter(|(place, _)| !told.letters.contains_key(place));
+        let mut settled = state.fates_up_to(flow, self.id, upto)?;
+        // What an older generation has waiting is read again, with every row.
+        let older = waiting_in(&told.letters, self.id, Offset(u64::MAX)).into_iter();
+        settled.extend(older.map(|place| (place, Fate::Discarded)));
+        let is_told = |place: &LetterPlace, fate: &Fate| told.letters.get(place) == Some(fate);
+        let unrecorded = settled.into_iter().filter(|(place, fate)| !is_told(place, fate));
         self.unrecorded = unrecorded.map(|(place, fate)| (place, Some(fate))).collect();
         Ok(())
     }

@@ -10,9 +10,9 @@ use arrow::datatypes::SchemaRef;
 use change::compatibility::{Compatibility, compare};
 use change::planted::{Defect, is_planted};
 use change::{Group, GroupKind, LaneId, Offset, SnapshotId, SourcePosition, TableSchema};
-use connect::{Bounds, Counters, Error, Kind, LaneProgress, Result, State as Named, Tail, Target};
+use connect::{Bounds, Counters, Error, Kind, LaneProgress, LetterPlace, Result, State as Named, Tail, Target};
 use flow::{Flow, FlowTable, NewColumns, Site};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Canonical keys that are set aside, by target table.
@@ -54,6 +54,8 @@ pub struct Lane {
     unheard: HashSet<String>,
     pub(crate) parked: Parked,
     pub(crate) unrecorded: Unrecorded,
+    /// Letters that wait at the target and stand nowhere here.
+    pub(crate) lost: BTreeSet<LetterPlace>,
 }
 
 impl Lane {
@@ -80,6 +82,7 @@ impl Lane {
             unheard: HashSet::new(),
             parked: HashMap::new(),
             unrecorded: Unrecorded::new(),
+            lost: BTreeSet::new(),
         };
         let known = found
             .filter(|p| p.generation == identity.generation)
@@ -194,6 +197,15 @@ impl Lane {
         if !is_planted(Defect::KeepLettersBeyond) {
             assembly.state.drop_letters_beyond(identity.id, self.id, self.progress.offset)?;
         }
+        self.read_parked(assembly, identity)
+    }
+
+    /// Keys that wait behind letters, as they are stored.
+    pub(crate) fn read_parked(
+        &mut self,
+        assembly: &Assembly,
+        identity: &FlowIdentity,
+    ) -> Result<()> {
         self.parked.clear();
         for letter in assembly.state.letters(identity.id, Some(LetterStatus::Parked))? {
             if letter.change.lane == self.id {

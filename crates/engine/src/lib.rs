@@ -24,6 +24,7 @@ mod motion;
 mod orders;
 mod path;
 mod read_again;
+mod recovery;
 mod reconcile;
 mod repairs;
 mod replay;

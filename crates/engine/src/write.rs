@@ -316,22 +316,7 @@ impl<'t> Writer<'t> {
         item: &Item,
         refused: &Refused,
     ) {
-        let schema = &path.target().schema;
-        let cells = |at: At| Value::row(&effects.blocks[at.block].rows, schema, at.row);
-        let letter = NewLetter {
-            lane: lane.id,
-            offset: item.offset,
-            ordinal: item.ordinal,
-            table: path.target().name.clone(),
-            key: refused.key.map(|at| effects.canonical_key(path, at)).unwrap_or_default(),
-            row: refused.row.map(cells).unwrap_or_default(),
-            columns: schema.columns().iter().map(|column| column.name.clone()).collect(),
-            moved_from: refused
-                .moved_from
-                .map(|at| MovedFrom { key: effects.canonical_key(path, at), row: cells(at) }),
-            op: item.op,
-            reason: refused.reason.clone(),
-        };
+        let letter = letter(lane, path, effects, item, refused);
         if refused.key.is_some() {
             let tally = self.tallies.get_mut(&lane.id).expect("the lane was advanced");
             let parked = tally.parked.entry(letter.table.clone()).or_default();
@@ -365,7 +350,7 @@ impl<'t> Writer<'t> {
         for lane in lanes.iter().filter(|lane| tallies.contains_key(&lane.id)) {
             fates.extend(lane.unrecorded.iter().copied());
         }
-        fates.extend(letters.iter().map(|letter| (letter.place(), None)));
+        fates.extend(letters.iter().map(|letter| (letter.place(), Some(Fate::Waits))));
         let mut overtaken = Vec::new();
         for (lane, table, place) in emptied {
             let settled = assembly.state.settle_emptied(identity.id, lane, &table, place, now)?;
@@ -396,5 +381,31 @@ impl<'t> Writer<'t> {
             }
         }
         Ok(())
+    }
+}
+
+/// The letter of a change that is set aside.
+pub(crate) fn letter(
+    lane: &Lane,
+    path: &TablePath,
+    effects: &Effects,
+    item: &Item,
+    refused: &Refused,
+) -> NewLetter {
+    let schema = &path.target().schema;
+    let cells = |at: At| Value::row(&effects.blocks[at.block].rows, schema, at.row);
+    NewLetter {
+        lane: lane.id,
+        offset: item.offset,
+        ordinal: item.ordinal,
+        table: path.target().name.clone(),
+        key: refused.key.map(|at| effects.canonical_key(path, at)).unwrap_or_default(),
+        row: refused.row.map(cells).unwrap_or_default(),
+        columns: schema.columns().iter().map(|column| column.name.clone()).collect(),
+        moved_from: refused
+            .moved_from
+            .map(|at| MovedFrom { key: effects.canonical_key(path, at), row: cells(at) }),
+        op: item.op,
+        reason: refused.reason.clone(),
     }
 }

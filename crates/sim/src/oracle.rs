@@ -40,6 +40,9 @@ pub struct Seen {
     pub covered: BTreeSet<String>,
 }
 
+/// How far each flow's generation was seen in each lane.
+pub type SeenFlows = BTreeMap<(FlowId, Generation, LaneId), Seen>;
+
 /// The oracle.
 #[derive(Default)]
 pub struct Oracle {
@@ -50,7 +53,7 @@ pub struct Oracle {
     /// Lanes of sites.
     pub lanes: BTreeMap<String, LaneId>,
     /// Flows as they were seen last.
-    pub seen: BTreeMap<(FlowId, Generation, LaneId), Seen>,
+    pub seen: SeenFlows,
     /// Target rows that a foreign hand has changed, and nobody has mended since: table, site, key.
     pub tampered: BTreeSet<(String, String, i64)>,
     /// Offsets of lanes up to which everything is of a history that was given up.
@@ -142,11 +145,16 @@ impl Oracle {
         let Some(lane) = self.lanes.get(site).copied() else { return };
         let newest = self.groups.get(&lane).and_then(|groups| groups.keys().next_back().copied());
         self.void.insert(lane, newest.unwrap_or(0));
-        for ((_, _, of), seen) in &mut self.seen {
-            if *of == lane {
-                seen.covered.clear();
-                seen.chain.clear();
-            }
+        uncover(&mut self.seen, lane);
+    }
+}
+
+/// What flows have seen of a lane counts no more.
+pub fn uncover(seen: &mut SeenFlows, lane: LaneId) {
+    for ((_, _, of), seen) in seen {
+        if *of == lane {
+            seen.covered.clear();
+            seen.chain.clear();
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{State, failed, prepared};
 use change::{FlowId, LaneId, Offset};
 use connect::{Fate, Fates, LetterPlace, Result};
 use rusqlite::{Connection, params};
+use std::collections::BTreeSet;
 
 /// Number, place and status of a letter, and whether that holds only as long as the target records it.
 type Standing = (i64, LetterPlace, LetterStatus, bool);
@@ -27,8 +28,9 @@ impl State {
         self.settle_as(ids, status, note, at, Holds::WhileRecorded)
     }
 
-    /// Takes the target's word for the letters up to its progress in a lane: one that is recorded there is settled, and
-    /// one that a write to the target has settled, and that is not recorded, waits again.
+    /// Takes the target's word for the letters up to its progress in a lane: one that is settled there is settled, and
+    /// one that a write to the target has settled, and that is not settled there, waits again. Says which letters wait
+    /// there that stand nowhere here.
     ///
     /// # Errors
     /// The file cannot be used.
@@ -38,24 +40,25 @@ impl State {
         (lane, progress): (LaneId, Offset),
         recorded: &Fates,
         at: i64,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<LetterPlace>> {
         let (mut settled, mut waiting) = (Vec::new(), Vec::new());
+        let mut lost = waiting_in(recorded, lane, progress);
         for (id, place, status, at_target) in self.up_to(flow, lane, progress)? {
+            lost.remove(&place);
             match (recorded.get(&place), status) {
+                (None | Some(Fate::Waits), LetterStatus::Parked) => {}
                 (Some(fate), LetterStatus::Parked) => settled.push((id, *fate)),
-                (None, LetterStatus::Replayed | LetterStatus::Discarded) if at_target => {
-                    waiting.push(id);
-                }
+                (None | Some(Fate::Waits), _) if at_target => waiting.push(id),
                 _ => {}
             }
         }
-        for fate in [Fate::Replayed, Fate::Discarded] {
+        let replayed =
+            (Fate::Replayed, LetterStatus::Replayed, "its target holds it as replayed");
+        let discarded =
+            (Fate::Discarded, LetterStatus::Discarded, "its target holds it as discarded");
+        for (fate, status, note) in [replayed, discarded] {
             let ids: Vec<i64> =
                 settled.iter().filter(|(_, is)| *is == fate).map(|(id, _)| *id).collect();
-            let (status, note) = match fate {
-                Fate::Replayed => (LetterStatus::Replayed, "its target holds it as replayed"),
-                Fate::Discarded => (LetterStatus::Discarded, "its target holds it as discarded"),
-            };
             if !ids.is_empty() {
                 self.settle_at_target(&ids, status, note, at)?;
             }
@@ -68,7 +71,7 @@ impl State {
                 .execute(sql, params![id, note])
                 .map_err(failed("letters cannot be written"))?;
         }
-        Ok(())
+        Ok(lost)
     }
 
     /// Number, place, status, and whether that holds as long as the target records it, of a lane's letters up to an
@@ -99,6 +102,13 @@ impl State {
         let letters = self.up_to(flow, lane, offset)?.into_iter();
         Ok(letters.filter_map(|(_, place, status, _)| Some((place, status.fate()?))).collect())
     }
+}
+
+/// Letters that a target has waiting in a lane, up to its progress.
+pub(crate) fn waiting_in(recorded: &Fates, lane: LaneId, upto: Offset) -> BTreeSet<LetterPlace> {
+    let wait = recorded.iter().filter(|(_, fate)| **fate == Fate::Waits);
+    let places = wait.map(|(place, _)| *place);
+    places.filter(|place| place.lane == lane && place.offset <= upto).collect()
 }
 
 /// Adds the column that files of earlier versions lack.

@@ -287,6 +287,86 @@ fn a_replay_whose_end_was_lost_is_done_once() {
     }
 }
 
+/// What was set aside after the copy was made stood in the newer folder alone.
+#[test]
+fn letters_that_an_older_folder_lacks_come_from_the_log_again() {
+    let world = world();
+    drain(&world).unwrap();
+    let shop = &world.sources["shop"];
+    shop.commit(&[Edit::insert("item", item(1, "good"))]).unwrap();
+    drain(&world).unwrap();
+    let copy = world.copy_state();
+    shop.commit(&[Edit::insert("item", item(2, "bad"))]).unwrap();
+    shop.commit(&[Edit::insert("item", item(4, "bad"))]).unwrap();
+    drain(&world).unwrap();
+    shop.commit(&[Edit::update("item", [Value::Int(2)], item(3, "moved"))]).unwrap();
+    shop.commit(&[Edit::delete("item", [Value::Int(4)])]).unwrap();
+    drain(&world).unwrap();
+    let known = |world: &World| -> Vec<_> {
+        letters(world).into_iter().map(|l| (l.change.row, l.change.moved_from, l.change.op)).collect()
+    };
+    let before = known(&world);
+    assert_eq!(before.len(), 4);
+    world.put_state_back(&copy);
+    assert!(letters(&world).is_empty());
+    drain(&world).unwrap();
+    assert_eq!(known(&world), before, "they wait as they did");
+    shop.commit(&[Edit::update("item", [Value::Int(3)], item(3, "newer"))]).unwrap();
+    drain(&world).unwrap();
+    assert_eq!(letters(&world).len(), 5, "and their keys wait with them");
+    world.target.accept();
+    assert_eq!(replay(&world).unwrap().applied, 5);
+    assert_eq!(world.target.rows("item").unwrap(), vec![item(1, "good"), item(3, "newer")]);
+}
+
+/// What a snapshot has read again since comes back from the log as little as from anywhere else.
+#[test]
+fn a_letter_that_a_snapshot_has_settled_in_part_comes_back_in_part() {
+    let world = world();
+    drain(&world).unwrap();
+    let copy = world.copy_state();
+    let shop = &world.sources["shop"];
+    shop.commit(&[Edit::insert("item", item(2, "bad"))]).unwrap();
+    drain(&world).unwrap();
+    shop.commit(&[Edit::delete("item", [Value::Int(2)])]).unwrap();
+    let engine = world.engine();
+    let flow = engine.flow("items").unwrap().clone();
+    engine.orders.place("shop", CaptureOrder::Snapshot { table: "item".into() });
+    Stepping::open(&engine, &flow).unwrap().drain(&Unwatched).unwrap();
+    drop(engine);
+    assert!(letters(&world).is_empty());
+    world.put_state_back(&copy);
+    drain(&world).unwrap();
+    assert!(letters(&world).is_empty());
+}
+
+#[test]
+fn letters_that_are_lost_with_an_older_folder_are_no_silence() {
+    let world = world();
+    drain(&world).unwrap();
+    let copy = world.copy_state();
+    let shop = &world.sources["shop"];
+    shop.commit(&[Edit::insert("item", item(2, "bad"))]).unwrap();
+    shop.commit(&[Edit::insert("item", item(3, "good"))]).unwrap();
+    drain(&world).unwrap();
+    world.put_state_back(&copy);
+    let engine = world.engine();
+    let lane = engine.assembly.state.lane("shop").unwrap().unwrap().id;
+    let end = engine.assembly.log.tail(lane).unwrap().durable;
+    engine.assembly.log.trim(lane, end).unwrap();
+    drop(engine);
+    let refused = drain(&world).unwrap_err();
+    assert_eq!((refused.state, refused.code), (Some(Named::PositionLost), Some("E0522")));
+    world.target.accept();
+    let engine = world.engine();
+    let flow = engine.flow("items").unwrap().clone();
+    engine::resync(&engine, &flow, &Unwatched).unwrap();
+    drop(engine);
+    assert_eq!(world.target.rows("item").unwrap(), vec![item(2, "bad"), item(3, "good")]);
+    drain(&world).unwrap();
+    assert!(letters(&world).is_empty());
+}
+
 /// Letters of before a new generation are overtaken by its snapshots; its first commit says so.
 #[test]
 fn a_state_folder_set_back_into_the_beginning_of_a_generation_revives_none_of_the_one_before() {

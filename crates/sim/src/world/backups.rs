@@ -4,17 +4,16 @@
 
 use super::story::{Restart, World};
 use crate::drill::Violation;
-use crate::oracle::{Noted, Seen};
+use crate::oracle::{Noted, SeenFlows, uncover};
 use crate::world::machine::locked;
 use crate::world::plan::Feature;
-use change::{FlowId, Generation, LaneId};
+use change::LaneId;
 use connect::State as Named;
 use connect::memory::{Backup, MemoryLog, TargetBackup};
 use engine::TakeOver;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-type SeenFlows = BTreeMap<(FlowId, Generation, LaneId), Seen>;
 type Tampered = BTreeSet<(String, String, i64)>;
 
 /// What was copied last.
@@ -129,7 +128,12 @@ impl World {
         oracle.sites.get_mut(site).expect("every site has books").set_back(copy.length);
         oracle.forget_coverage(site);
         oracle.reached("source_set_back");
+        let lane = oracle.lanes.get(site).copied();
         drop(oracle);
+        // A target that is set back later shows this history just as little.
+        if let (Some(lane), Some(copy)) = (lane, &mut self.backups.target) {
+            uncover(&mut copy.seen, lane);
+        }
         self.note(|| format!("{site} is set back"));
         self.justified.extend([Named::HistoryChanged, Named::PositionLost, Named::SchemaBlocked]);
     }
@@ -157,6 +161,8 @@ impl World {
         let sites: Vec<String> = oracle.sites.keys().cloned().collect();
         sites.iter().for_each(|site| oracle.forget_coverage(site));
         oracle.seen.clear();
+        // The copy may know fewer lanes; those are made anew under other names.
+        oracle.lanes.clear();
         drop(oracle);
         self.zombie = None;
         self.justified.extend([
@@ -166,7 +172,9 @@ impl World {
             Named::Fenced,
             Named::SchemaBlocked,
         ]);
-        self.restart(Restart::Clean, TakeOver::Asked)
+        self.restart(Restart::Clean, TakeOver::Asked)?;
+        self.learn_lanes();
+        Ok(())
     }
 
     /// A copy of the state file and of what SQLite keeps beside it.

@@ -193,7 +193,11 @@ impl World {
             for (_, table) in tables_of(self.definitions.flow(&name)) {
                 for site in &self.plan.sites {
                     let found = rows_of(target, &table, site);
-                    let rows = found.into_iter().map(|((_, key), row)| (key, row)).collect();
+                    // What a foreign hand changed, and no proof could tell, is not the log's.
+                    let foreign = &self.oracle().tampered;
+                    let ours = |key: i64| !foreign.contains(&(table.clone(), site.clone(), key));
+                    let rows = found.into_iter().map(|((_, key), row)| (key, row));
+                    let rows = rows.filter(|(key, _)| ours(*key)).collect();
                     all.push((format!("{table} of {site}"), rows));
                 }
             }

@@ -343,8 +343,9 @@ impl World {
         let mut waiting = Vec::new();
         for letter in letters.unwrap_or_default() {
             let passed = progress.as_ref().and_then(|p| p.lanes.get(&letter.change.lane));
-            let recorded = recorded.contains_key(&letter.change.place());
-            if recorded || !waits(&letter, passed.map_or(0, |lane| lane.offset.0)) {
+            let recorded = recorded.get(&letter.change.place());
+            let settled = recorded.is_some_and(|fate| *fate != connect::Fate::Waits);
+            if settled || !waits(&letter, passed.map_or(0, |lane| lane.offset.0)) {
                 continue;
             }
             let lane = oracle.lanes.iter().find(|(_, lane)| **lane == letter.change.lane);

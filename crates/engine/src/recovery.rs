@@ -1,0 +1,127 @@
+//! Letters that a state folder of an older copy lacks, taken from the log again.
+//!
+//! The target says which changes were set aside up to its progress; the log holds those changes still. Invariant: what
+//! is recovered waits as it did before: less what snapshots behind it have read again. Where the log has let go of a
+//! change the lane does not open: its row would be missing at the target, and nobody would know.
+
+use crate::assembly::Assembly;
+use crate::effect::{Effect, Effects, Item, Refused};
+use crate::lane::{Lane, Sighting};
+use crate::read_again::read_again;
+use crate::state::{FlowIdentity, NewLetter};
+use crate::write::letter;
+use change::{Group, GroupKind, Offset};
+use connect::{Bounds, Error, LetterPlace, Result, State as Named, Target};
+use flow::Flow;
+
+/// Why a letter that came from the log waits.
+const REASON: &str = "it was set aside before; its letter was lost with an older copy of the state folder, and \
+                      taken from the log again";
+
+impl Lane {
+    /// Brings back the letters that are lost here, durably.
+    ///
+    /// # Errors
+    /// `PositionLost` when the log no longer holds one of them; `Unavailable` while a table is not planned.
+    pub(crate) fn recover(
+        &mut self,
+        assembly: &Assembly,
+        flow: &Flow,
+        identity: &FlowIdentity,
+        target: &mut dyn Target,
+    ) -> Result<()> {
+        let Some(first) = self.lost.first() else { return Ok(()) };
+        let mut at = Offset(first.offset.0 - 1);
+        if at.next() < assembly.log.tail(self.id)?.oldest {
+            return Err(self.gone());
+        }
+        let mut found = Vec::new();
+        while at < self.progress.offset {
+            let groups = assembly.log.read(self.id, at, Bounds::BATCH)?;
+            assert!(!groups.is_empty(), "the log reaches to the progress: it was checked");
+            for group in groups {
+                at = group.offset;
+                if at > self.progress.offset {
+                    break;
+                }
+                found = self.behind(flow, &group, found)?;
+                if self.lost.iter().any(|place| place.offset == at) {
+                    self.plan_group(assembly, flow, identity, target, &group)?;
+                    found.extend(self.letters_of(&group)?);
+                }
+            }
+        }
+        let now = assembly.environment.clock.now();
+        assembly.state.park(identity.id, &found, now)?;
+        self.lost.clear();
+        self.read_parked(assembly, identity)
+    }
+
+    /// What of letters still waits behind a group.
+    fn behind(&self, flow: &Flow, group: &Group, found: Vec<NewLetter>) -> Result<Vec<NewLetter>> {
+        let GroupKind::Snapshot(chunk) = &group.body.kind else { return Ok(found) };
+        if found.is_empty() {
+            return Ok(found);
+        }
+        let Some((_, chunk)) = read_again(flow, self, chunk, group.offset)? else {
+            return Ok(found);
+        };
+        Ok(found.into_iter().filter_map(|letter| chunk.leaves(letter)).collect())
+    }
+
+    fn plan_group(
+        &mut self,
+        assembly: &Assembly,
+        flow: &Flow,
+        identity: &FlowIdentity,
+        target: &mut dyn Target,
+        group: &Group,
+    ) -> Result<()> {
+        group.body.batches.iter().try_for_each(|batch| {
+            let sighting = Sighting::Change { offset: group.offset, schema: batch.schema() };
+            self.plan(assembly, flow, identity, target, batch.table(), &sighting)
+        })
+    }
+
+    /// The letters of a group that are lost.
+    fn letters_of(&self, group: &Group) -> Result<Vec<NewLetter>> {
+        let mut letters = Vec::new();
+        for batch in &group.body.batches {
+            let Some(path) = self.path(batch.table(), batch.schema()) else { continue };
+            let mut effects = Effects::new(path)?;
+            effects.add(path, group.offset, batch)?;
+            let lost = effects.items.iter().filter(|item| self.lost.contains(&self.place(item)));
+            let of = |item| Some(letter(self, path, &effects, item, &again(item)?));
+            letters.extend(lost.filter_map(of));
+        }
+        Ok(letters)
+    }
+
+    fn place(&self, item: &Item) -> LetterPlace {
+        LetterPlace { lane: self.id, offset: item.offset, ordinal: item.ordinal }
+    }
+
+    fn gone(&self) -> Error {
+        let count = self.lost.len();
+        Error::corrupt(format!("dead letters of site {} are lost", self.site.name))
+            .found(format!(
+                "{count} changes wait by what the target says; this folder does not know them, and the log no longer \
+                 holds the first"
+            ))
+            .effect("nothing is applied; their rows are missing at the target, or older there")
+            .fix("restore the newer .seamount folder, or read the source again: seamount resync FLOW")
+            .state(Named::PositionLost)
+            .code("E0522")
+    }
+}
+
+/// What of a change waits, as the applier sets it aside.
+fn again(item: &Item) -> Option<Refused> {
+    let (row, moved_from) = match &item.effect {
+        Effect::Write { row, moved_from } => (*row, *moved_from),
+        Effect::Remove { row } => (*row, None),
+        Effect::Refused(refused) => return Some(refused.clone()),
+        Effect::Filtered | Effect::Clear => return None,
+    };
+    Some(Refused { key: Some(row), row: Some(row), moved_from, reason: REASON.into() })
+}
