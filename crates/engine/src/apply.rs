@@ -22,6 +22,10 @@ use std::time::Duration;
 /// Changes read before the parked share can stop a flow.
 const SHARE_COUNTS_FROM: u64 = 1_000;
 
+/// What one batch takes. Larger ones cost the target less a change; the wait of a change does not grow, since a batch
+/// takes what is there.
+const BATCH: Bounds = Bounds { changes: 50_000, bytes: 24 << 20 };
+
 /// Commit times that are kept until somebody asks for them.
 const COMMIT_TIMES_MOST: usize = 10_000;
 
@@ -245,7 +249,7 @@ impl Applier {
     /// Durable groups behind each lane's progress, up to one batch in all, beginning with another lane each time.
     fn gather(&mut self) -> Result<Vec<Taken>> {
         let mut left = match self.flow.events.transactions {
-            TransactionMode::Coalesce => Bounds::BATCH,
+            TransactionMode::Coalesce => BATCH,
             TransactionMode::Exact => Bounds { changes: 1, bytes: 1 },
         };
         let count = self.lanes.len();

@@ -5,7 +5,8 @@
 
 use crate::fit::is_bound;
 use crate::subject::RowPath;
-use crate::verdict::{DifferenceKind, Side, TableProof};
+use crate::outcome::TableProof;
+use crate::verdict::{DifferenceKind, Side};
 use arrow::array::RecordBatch;
 use change::{Key, Offset, Value, value};
 use connect::{Error, Result};

@@ -2,7 +2,11 @@
 //!
 //! Not here: any drill. Invariant: the same seed does the same, on every machine.
 
+use std::collections::BTreeSet;
 use std::fmt;
+
+/// Characters shown of one line of a dump.
+const SHOWN: usize = 60;
 
 /// Something that must never happen, and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,4 +64,12 @@ pub fn all() -> Vec<Drill> {
         drills::texts::drills(),
     ]
     .concat()
+}
+
+/// What of a dump is not there, and what is there besides, each line as far as it is worth reading.
+pub fn difference(known: &BTreeSet<String>, there: &BTreeSet<String>) -> String {
+    let shown = |line: &String| line.chars().take(SHOWN).collect::<String>();
+    let lost: Vec<_> = known.difference(there).map(shown).collect();
+    let new: Vec<_> = there.difference(known).map(shown).collect();
+    format!("lost {lost:?}, never said {new:?}")
 }

@@ -13,5 +13,5 @@ pub mod random;
 pub mod runner;
 pub mod world;
 
-pub use drill::{Drill, Violation, all};
+pub use drill::{Drill, Violation, all, difference};
 pub use random::Random;

@@ -16,6 +16,7 @@ mod grants;
 mod login;
 pub mod names;
 mod read;
+mod rows;
 mod session;
 mod target;
 mod text;

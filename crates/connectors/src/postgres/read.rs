@@ -9,13 +9,13 @@ use super::book;
 use super::capture::make_durable;
 use super::capture::xids::{Snapshot, sees};
 use super::catalogue::{TableShape, require_shape};
-use super::decode::{Decoder, Unfit};
 use super::error::failed;
 use super::filter::{Filter, order};
 use super::names::{TableName, identifier};
+use super::rows::Rows;
 use super::session::connect;
 use super::types::{AsText, Wire};
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use change::{Column, FlowId, Group, SourcePosition, TableSchema};
 use connect::read::{Cut, Scan, Sees};
 use connect::target::FlowProgress;
@@ -23,13 +23,9 @@ use connect::{Error, Result};
 use postgres::Client;
 use postgres::types::PgLsn;
 use std::collections::BTreeMap;
-use std::io::BufRead;
 
-/// Rows handed to a sink at once.
-const BATCH_ROWS: usize = 8_192;
-
-/// Bytes handed to a sink at once, where rows are wide.
-const BATCH_BYTES: usize = 8 << 20;
+/// Batches that wait to be taken while more are read.
+const BATCHES_AHEAD: usize = 2;
 
 /// Prefix of our messages in the write-ahead log, and of our slots.
 pub(super) const MARK: &str = "seamount";
@@ -149,9 +145,30 @@ pub(super) fn scan_table(
     }
     sql += ") TO STDOUT (FORMAT binary)";
     let what = format!("cannot read table {}", shape.name.shown());
-    let mut copy = client.copy_out(sql.as_str()).map_err(failed(&what))?;
-    let mut rows = Rows::new(&shape.name, &scan.schema, &wires);
-    rows.pass_on(&mut copy, &what, sink)
+    let read = |sink: &mut dyn FnMut(RecordBatch) -> Result<()>| {
+        let mut copy = client.copy_out(sql.as_str()).map_err(failed(&what))?;
+        Rows::new(&shape.name, &scan.schema, &wires).pass_on(&mut copy, &what, sink)
+    };
+    ahead(read, sink)
+}
+
+/// Reads on a thread of its own, so that the server goes on while rows are taken.
+fn ahead(
+    read: impl FnOnce(&mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<u64> + Send,
+    sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
+) -> Result<u64> {
+    std::thread::scope(|scope| {
+        let (give, take) = std::sync::mpsc::sync_channel(BATCHES_AHEAD);
+        let reading = scope.spawn(move || {
+            // Nobody takes them any more: what went wrong there is told, not this.
+            let gone = || Error::unavailable("rows are not wanted any more");
+            read(&mut |rows| give.send(rows).map_err(|_| gone()))
+        });
+        let taken = take.iter().try_for_each(sink);
+        drop(take);
+        let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        taken.and(read)
+    })
 }
 
 /// How the columns wanted come.
@@ -177,137 +194,4 @@ fn selected(schema: &TableSchema, wires: &[Wire]) -> String {
         if *wire == Wire::Cast { format!("{name}::text") } else { name }
     });
     columns.collect::<Vec<_>>().join(", ")
-}
-
-/// Rows of one COPY on their way into batches.
-struct Rows<'s> {
-    table: &'s TableName,
-    schema: &'s TableSchema,
-    decoders: Vec<Decoder>,
-    held: usize,
-    bytes: usize,
-    total: u64,
-}
-
-impl<'s> Rows<'s> {
-    fn new(table: &'s TableName, schema: &'s TableSchema, wires: &[Wire]) -> Rows<'s> {
-        let decoders =
-            schema.columns().iter().zip(wires).map(|(c, wire)| Decoder::new(c.ty, *wire)).collect();
-        Rows { table, schema, decoders, held: 0, bytes: 0, total: 0 }
-    }
-
-    /// Passes on all rows of a COPY. The server sends whole rows in a piece; one that is torn all the same is put
-    /// together again.
-    fn pass_on(
-        &mut self,
-        copy: &mut impl BufRead,
-        what: &str,
-        sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<u64> {
-        let mut torn: Vec<u8> = Vec::new();
-        let mut header = HEADER_BYTES;
-        loop {
-            let piece = copy.fill_buf().map_err(|e| copy_failed(what, e))?;
-            let length = piece.len();
-            if length == 0 {
-                break;
-            }
-            let mut rest = piece;
-            if !torn.is_empty() {
-                torn.extend_from_slice(piece);
-                rest = &torn;
-            }
-            let skipped = header.min(rest.len());
-            header -= skipped;
-            rest = &rest[skipped..];
-            while let Some(row) = row(rest) {
-                self.append(row)?;
-                rest = &rest[row.len()..];
-                if self.held == BATCH_ROWS || self.bytes >= BATCH_BYTES {
-                    sink(self.finish())?;
-                }
-            }
-            let left = if rest == END { Vec::new() } else { rest.to_vec() };
-            torn = left;
-            copy.consume(length);
-        }
-        if !torn.is_empty() || header > 0 {
-            return Err(Error::unavailable(what).found("the rows ended in the middle of one"));
-        }
-        if self.held > 0 {
-            sink(self.finish())?;
-        }
-        Ok(self.total)
-    }
-
-    fn append(&mut self, row: &[u8]) -> Result<()> {
-        let mut rest = &row[2..];
-        for (i, decoder) in self.decoders.iter_mut().enumerate() {
-            let (length, behind) = rest.split_at(4);
-            let length = i32::from_be_bytes(length.try_into().expect("four bytes"));
-            let (cell, behind) = match usize::try_from(length) {
-                Ok(length) => {
-                    let (cell, behind) = behind.split_at(length);
-                    (Some(cell), behind)
-                }
-                Err(_) => (None, behind),
-            };
-            rest = behind;
-            decoder
-                .append(cell)
-                .map_err(|unfit| unfit_cell(self.table, &self.schema.columns()[i], unfit))?;
-        }
-        self.held += 1;
-        self.bytes += row.len();
-        Ok(())
-    }
-
-    fn finish(&mut self) -> RecordBatch {
-        let columns = self.decoders.iter_mut().map(Decoder::finish).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(self.held));
-        self.total += self.held as u64;
-        (self.held, self.bytes) = (0, 0);
-        RecordBatch::try_new_with_options(self.schema.images().clone(), columns, &options)
-            .expect("columns were built from the schema")
-    }
-}
-
-/// Bytes in front of the first row, with an empty extension.
-const HEADER_BYTES: usize = 19;
-
-/// Stands behind the last row.
-const END: &[u8] = &[0xff, 0xff];
-
-/// The first whole row of some bytes.
-fn row(bytes: &[u8]) -> Option<&[u8]> {
-    let count = i16::from_be_bytes(bytes.get(..2)?.try_into().expect("two bytes"));
-    let mut end = 2;
-    for _ in 0..u16::try_from(count).ok()? {
-        let length = i32::from_be_bytes(bytes.get(end..end + 4)?.try_into().expect("four bytes"));
-        end += 4 + usize::try_from(length).unwrap_or(0);
-    }
-    bytes.get(..end)
-}
-
-fn copy_failed(what: &str, error: std::io::Error) -> Error {
-    match error.into_inner().and_then(|inner| inner.downcast::<postgres::Error>().ok()) {
-        Some(error) => failed(what)(*error),
-        None => Error::unavailable(what).found("the connection is gone"),
-    }
-}
-
-/// A cell that has no exact neutral value.
-pub(super) fn unfit_cell(table: &TableName, column: &Column, unfit: Unfit) -> Error {
-    let error =
-        Error::refused(format!("a cell of {}.{} is no {}", table.shown(), column.name, column.ty))
-            .found(unfit.0);
-    let option = match column.ty {
-        change::ColumnType::Date => "date",
-        change::ColumnType::Timestamp | change::ColumnType::Instant => "timestamp",
-        change::ColumnType::Decimal { .. } => "numeric",
-        _ => return error,
-    };
-    error.fix(format!(
-        "as_text = \"{option}\" for the site in sites.toml carries such values as text, exactly"
-    ))
 }

@@ -4,7 +4,7 @@
 //! is stored aside and has not changed, is filled from the old row where that came whole, and else marked as unchanged.
 
 use super::super::decode::Unfit;
-use super::super::read::unfit_cell;
+use super::super::rows::unfit_cell;
 use super::cells::Cells;
 use super::pgoutput::{Cell, Old, Tuple};
 use super::shapes::Shape;

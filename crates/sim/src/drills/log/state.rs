@@ -3,7 +3,7 @@
 //! What decides is a set of lines: the file must say exactly what every call that came back had said, and perhaps what
 //! the call said that did not come back. It is read with SQL of this drill's own.
 
-use crate::{Random, Violation};
+use crate::{Random, Violation, difference};
 use change::{FlowId, HolderId, LaneId, Offset, Op, SnapshotId, Value};
 use engine::{LetterStatus, NewLetter, SnapshotState, State};
 use eventlog::{LockHolder, StateLock};
@@ -61,12 +61,6 @@ pub(super) fn crash(seed: u64) -> Result<(), Violation> {
         disk.power_cut(&mut || chance.bits());
     }
     Ok(())
-}
-
-fn difference(known: &Lines, there: &Lines) -> String {
-    let lost: Vec<_> = known.difference(there).collect();
-    let new: Vec<_> = there.difference(known).collect();
-    format!("lost {lost:?}, never said {new:?}")
 }
 
 fn dump(path: &Path) -> Option<Lines> {

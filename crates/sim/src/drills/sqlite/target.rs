@@ -3,7 +3,7 @@
 //! What decides is a set of lines that the database must say after the power came back: those of every call that came
 //! back, and perhaps those of the one that did not.
 
-use crate::{Random, Violation};
+use crate::{Random, Violation, difference};
 use change::{
     Column, ColumnType, FlowId, Generation, HolderId, LaneId, LogId, Offset, RunId, SourcePosition,
     TableSchema, Value,
@@ -93,9 +93,7 @@ impl Bench {
     fn check(&mut self, path: &Path) -> Result<(), Violation> {
         let there = dump(path).map_err(|e| Violation::new(UNFINISHED, format!("reading: {e}")))?;
         if there != self.known && Some(&there) != self.perhaps.as_ref() {
-            let lost: Vec<_> = self.known.difference(&there).collect();
-            let new: Vec<_> = there.difference(&self.known).collect();
-            let found = format!("lost {lost:?}, never said {new:?}");
+            let found = difference(&self.known, &there);
             return Err(Violation::new("B batch atomic", found));
         }
         (self.known, self.perhaps) = (there, None);
