@@ -4,6 +4,7 @@ mod latency;
 mod log;
 mod measure;
 mod postgres;
+mod rival;
 mod sqlite_capture;
 
 use anyhow::{Result, bail};
@@ -25,6 +26,12 @@ const BENCHES: &[Bench] = &[
     ("copy", "G1: an initial copy, PostgreSQL to PostgreSQL", postgres::copy::run),
     ("latency", "G4, G10: one change end to end, PostgreSQL and SQLite", every_latency),
     ("log", "G6: the embedded log, appended, shared by writers, replayed", log::run),
+    (
+        "reconcile",
+        "G8: the proof of equality, PostgreSQL and PostgreSQL, beside COPY and reladiff",
+        postgres::reconcile::run,
+    ),
+    ("rivals", "G13: the load of G1 by dlt and by pgcopydb", postgres::rivals::run),
     (
         "sqlite-capture",
         "G10: what capture costs a SQLite database, and its drain",

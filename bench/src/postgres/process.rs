@@ -16,8 +16,11 @@ pub(super) struct Took {
     pub(super) peak_rss_mib: u64,
 }
 
-/// The binary that `cargo x bench` has built beside us.
+/// The binary that `cargo x bench` has built beside us, unless `SEAMOUNT_BENCH_BINARY` names another.
 pub(super) fn seamount() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("SEAMOUNT_BENCH_BINARY") {
+        return Ok(PathBuf::from(named));
+    }
     let ours = std::env::current_exe().context("cannot tell where the bench is")?;
     let beside = ours.with_file_name("seamount");
     ensure!(beside.exists(), "the finished binary is not built: run it by cargo x bench");
