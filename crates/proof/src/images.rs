@@ -60,8 +60,6 @@ pub(crate) struct KeyEffect {
     pub(crate) state: State,
     /// What it showed before, where the change tells.
     pub(crate) before: Option<State>,
-    /// What the source did.
-    pub(crate) op: Op,
 }
 
 /// Whether old images are looked at beyond their key.
@@ -124,7 +122,7 @@ impl Reader<'_> {
             let mut push = |bytes: &[u8], key: Key, state: State, before: Option<State>| {
                 if wanted(bytes) {
                     let bytes = bytes.to_vec();
-                    effects.push((ordinal, Effect::Key(KeyEffect { bytes, key, state, before, op })));
+                    effects.push((ordinal, Effect::Key(KeyEffect { bytes, key, state, before })));
                 }
             };
             let name = |image: &RecordBatch| self.path.target_key(&Key::read(image, schema, row));

@@ -5,8 +5,7 @@
 
 use crate::fit::is_bound;
 use crate::subject::RowPath;
-use crate::outcome::TableProof;
-use crate::verdict::{DifferenceKind, Side};
+use crate::verdict::{DifferenceKind, Side, TableProof};
 use arrow::array::RecordBatch;
 use change::{Key, Offset, Value, value};
 use connect::{Error, Result};
