@@ -1,7 +1,8 @@
-//! The finished binary under torture: `seamount-torture NAME --seamount PATH [--cycles N] [--seed S]`, and with
+//! The finished binary under torture: `seamount-torture NAME --seamount PATH [--cycles N] [--minutes N]
+//! [--seed S]`, and with
 //! `cargo x torture NAME` built before. Each scenario is one file; what it checks it with is in `oracle` and `verdict`.
 //!
-//! It uses no crate of the project: what it knows of Seamount is what a user knows. Every run ends with one line of
+//! It uses no crate of the product (`servers` starts PostgreSQL for it): what it knows of Seamount is what a user knows. Every run ends with one line of
 //! figures and `HELD`, or with what broke, the seed and the folder; then the exit code is 1.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -15,6 +16,7 @@ mod mount;
 mod options;
 mod oracle;
 mod outcome;
+mod postgres;
 mod powercut;
 mod random;
 mod relay;
@@ -35,13 +37,15 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 const HELP: &str = "\
-seamount-torture NAME --seamount PATH [--cycles N] [--seed S]
+seamount-torture NAME --seamount PATH [--cycles N] [--minutes N] [--seed S]
   kill         kill -9 at random moments under load; SIGTERM now and then
   zombie       an engine sleeps, another takes over, the first wakes
   two-engines  a second engine on one state folder; stale locks; reused process ids
   clone        a copied state folder beside the first
   strace       the Nth system call kills the process, fails, finds no space, is slow
   powercut     images of the disk, taken while everything works
+  postgres-chaos        PostgreSQL to PostgreSQL: engine, source and target are killed, links fail [--minutes 30]
+  postgres-target-down  PostgreSQL to PostgreSQL: the target is gone, the source written at full rate [--minutes 60]
   ci           all of them, in small
 seamount-torture proxy --to HOST:PORT [--listen HOST:PORT] [--seed S]
                a TCP proxy that fails on purpose, for connectors that speak over a network";
@@ -56,6 +60,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("clone", clone::run),
     ("strace", strace::run),
     ("powercut", powercut::run),
+    ("postgres-chaos", postgres::chaos),
+    ("postgres-target-down", postgres::target_down),
 ];
 
 fn main() -> ExitCode {
@@ -73,13 +79,14 @@ fn main() -> ExitCode {
             }
         };
     }
-    let options = match options::read(rest) {
+    let mut options = match options::read(rest) {
         Ok(options) => options,
         Err(error) => {
             eprintln!("{error:#}\n{HELP}");
             return ExitCode::from(64);
         }
     };
+    options.in_small = name == "ci";
     let asked: Vec<&(&str, Scenario)> =
         SCENARIOS.iter().filter(|(known, _)| name == "ci" || name == known).collect();
     if asked.is_empty() {

@@ -10,6 +10,10 @@ pub(crate) struct Options {
     pub(crate) seamount: PathBuf,
     /// How often; each scenario has its own small number.
     pub(crate) cycles: Option<u64>,
+    /// How long; scenarios that count time have each their own number.
+    pub(crate) minutes: Option<u64>,
+    /// Whether it is one of all: as short as it can be.
+    pub(crate) in_small: bool,
     /// The seed.
     pub(crate) seed: u64,
     /// Whether a person waits for it, or a machine that must not skip anything.
@@ -21,7 +25,7 @@ pub(crate) struct Options {
 /// # Errors
 /// A word is not known, or no binary is named.
 pub(crate) fn read(words: &[String]) -> Result<Options> {
-    let (mut seamount, mut cycles, mut seed) = (None, None, None);
+    let (mut seamount, mut cycles, mut minutes, mut seed) = (None, None, None, None);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let value = words.next().with_context(|| format!("{word} needs a value"))?;
@@ -29,6 +33,7 @@ pub(crate) fn read(words: &[String]) -> Result<Options> {
         match word.as_str() {
             "--seamount" => seamount = Some(PathBuf::from(value)),
             "--cycles" => cycles = Some(number()?),
+            "--minutes" => minutes = Some(number()?),
             "--seed" => seed = Some(number()?),
             other => bail!("there is no option `{other}`"),
         }
@@ -36,7 +41,8 @@ pub(crate) fn read(words: &[String]) -> Result<Options> {
     let seamount = seamount.context("name the binary: --seamount PATH")?;
     let seamount = seamount.canonicalize().with_context(|| seamount.display().to_string())?;
     let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
-    Ok(Options { seamount, cycles, seed: seed.unwrap_or_else(of_the_clock), ci })
+    let seed = seed.unwrap_or_else(of_the_clock);
+    Ok(Options { seamount, cycles, minutes, in_small: false, seed, ci })
 }
 
 /// A seed that nobody chose: another one each time, and small enough to be typed.
@@ -55,8 +61,8 @@ mod tests {
 
     #[test]
     fn words_are_read_and_unknown_ones_refused() {
-        let options = read(&words("--seamount / --cycles 7 --seed 9")).unwrap();
-        assert_eq!((options.cycles, options.seed), (Some(7), 9));
+        let options = read(&words("--seamount / --cycles 7 --minutes 3 --seed 9")).unwrap();
+        assert_eq!((options.cycles, options.minutes, options.seed), (Some(7), Some(3), 9));
         for line in [
             "",
             "--seamount /no/such",

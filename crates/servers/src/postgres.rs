@@ -182,6 +182,35 @@ impl Cluster {
         signal.map(drop)
     }
 
+    /// Kills the server and every process of it (`kill -9`), as the kernel does that has no memory left: nothing is told,
+    /// and nothing is cleaned up.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn crash(&self) -> Result<()> {
+        let file = std::fs::read_to_string(self.data_folder().join("postmaster.pid"))?;
+        let postmaster = file.lines().next().context("the server does not run")?;
+        let mut all = vec![postmaster.to_string()];
+        for process in std::fs::read_dir("/proc")?.flatten() {
+            let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+            let Some((_, rest)) = stat.rsplit_once(')') else { continue };
+            if rest.split_whitespace().nth(1) == Some(postmaster) {
+                all.push(process.file_name().to_string_lossy().into_owned());
+            }
+        }
+        // Some may have ended by themselves between the two.
+        Command::new("/bin/sh")
+            .args(["-c", "kill -KILL \"$@\" 2>/dev/null; true", "kill"])
+            .args(&all)
+            .status()
+            .context("sh cannot be started")?;
+        if let Some(server) = self.server().as_mut() {
+            server.wait()?;
+        }
+        self.server().take();
+        Ok(())
+    }
+
     /// Stops the server as an operator would.
     ///
     /// # Errors
@@ -324,6 +353,10 @@ mod tests {
         let name = cluster.database();
         cluster.sql(&name, "CREATE TABLE t (a int); INSERT INTO t VALUES (7)");
         cluster.kill().unwrap();
+        assert!(cluster.try_sql(&name, "SELECT 1").is_err());
+        cluster.resume().unwrap();
+        assert_eq!(cluster.sql(&name, "SELECT a FROM t"), "7");
+        cluster.crash().unwrap();
         assert!(cluster.try_sql(&name, "SELECT 1").is_err());
         cluster.resume().unwrap();
         assert_eq!(cluster.sql(&name, "SELECT a FROM t"), "7");

@@ -17,10 +17,11 @@ mod pump;
 
 pub use plan::{After, Cut, Fault, Plan, Way};
 
+use socket2::SockRef;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -49,7 +50,21 @@ struct Shared {
     to_server: AtomicU64,
     to_client: AtomicU64,
     faults: AtomicU64,
-    open: Mutex<Vec<TcpStream>>,
+    open: Mutex<Vec<Line>>,
+    /// Grows when all connections are broken: those of an older generation end.
+    generation: AtomicU64,
+    /// Whether something lies in wait: looked at by every piece, so it is no lock.
+    waits: AtomicBool,
+    ambush: Mutex<Option<(Vec<u8>, Cut)>>,
+}
+
+/// An open connection, both of its ends.
+#[derive(Debug)]
+struct Line {
+    client: TcpStream,
+    server: TcpStream,
+    /// Nothing passes on this one.
+    silent: Arc<AtomicBool>,
 }
 
 /// A running proxy; dropped, it closes every connection.
@@ -101,13 +116,54 @@ impl Proxy {
         self.shared.silent.store(false, Ordering::SeqCst);
     }
 
-    /// Resets every open connection; new ones are taken.
+    /// Closes every open connection; new ones are taken.
     pub fn reset_all(&self) {
-        let mut open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
-        for stream in open.drain(..) {
+        for line in self.open().drain(..) {
             // It may be gone already.
-            let _ = stream.shutdown(Shutdown::Both);
+            let _ = line.client.shutdown(Shutdown::Both);
+            let _ = line.server.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Breaks every open connection by a reset (RST) to both sides; new ones are taken.
+    pub fn break_all(&self) {
+        let lines: Vec<Line> = self.open().drain(..).collect();
+        for stream in lines.iter().flat_map(|line| [&line.client, &line.server]) {
+            // The last one who closes such a socket sends the reset; it may be gone already.
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+        self.shared.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The server's end of every open connection is broken, and the client is told nothing, until [`Proxy::break_all`]:
+    /// connections that are half open. New ones are taken.
+    pub fn lose_servers(&self) {
+        for line in self.open().iter() {
+            line.silent.store(true, Ordering::SeqCst);
+            let _ = SockRef::from(&line.server).set_linger(Some(Duration::ZERO));
+            let _ = line.server.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Lies in wait: the next connection whose client sends these bytes is cut right behind them, and
+    /// hears no answer to them.
+    pub fn cut_behind(&self, pattern: &[u8], how: Cut) {
+        *self.ambush() = Some((pattern.to_vec(), how));
+        self.shared.waits.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits no longer; whether somebody fell into it.
+    pub fn sprung(&self) -> bool {
+        self.shared.waits.store(false, Ordering::SeqCst);
+        self.ambush().take().is_none()
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.shared.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ambush(&self) -> MutexGuard<'_, Option<(Vec<u8>, Cut)>> {
+        self.shared.ambush.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -145,17 +201,15 @@ fn connect(
     number: u64,
     shared: &Arc<Shared>,
 ) -> io::Result<()> {
-    {
-        let mut open = shared.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.push(client.try_clone()?);
-        open.push(server.try_clone()?);
-    }
+    let silent = Arc::new(AtomicBool::new(false));
+    let line =
+        Line { client: client.try_clone()?, server: server.try_clone()?, silent: silent.clone() };
+    shared.open.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     for stream in [&client, &server] {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_millis(50)))?;
     }
     let (to_client, to_server) = (client.try_clone()?, server.try_clone()?);
-    let silent = Arc::new(AtomicBool::new(false));
     for (way, from, to) in [(Way::ToServer, client, to_server), (Way::ToClient, server, to_client)]
     {
         let pump = pump::Pump::new(way, from, to, plan, number, silent.clone(), shared.clone());

@@ -6,8 +6,8 @@ use super::plan::{After, Cut, Fault, Plan, Way};
 use super::{LOOK_EACH, Shared};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// Bytes that are read at once.
@@ -26,6 +26,8 @@ pub(super) struct Pump {
     /// Of this connection alone.
     silent: Arc<AtomicBool>,
     shared: Arc<Shared>,
+    /// Of the connection; see [`Shared`].
+    generation: u64,
 }
 
 /// Whether a direction goes on.
@@ -55,6 +57,7 @@ impl Pump {
             tail: Vec::new(),
             random: plan.seed ^ salt.wrapping_mul(0x9E37_79B9_7F4A_7C15),
             silent,
+            generation: shared.generation.load(Ordering::SeqCst),
             shared,
         }
     }
@@ -62,12 +65,18 @@ impl Pump {
     pub(super) fn run(mut self) {
         let mut buffer = vec![0; PIECE];
         loop {
-            if self.shared.stop.load(Ordering::SeqCst) {
+            self.wait_while_silent();
+            if self.is_over() {
                 return;
             }
-            self.wait_while_silent();
             let most = self.most_at_once();
-            match self.from.read(&mut buffer[..most]) {
+            let read = self.from.read(&mut buffer[..most]);
+            // Whoever lost the other end is not told of it.
+            self.wait_while_silent();
+            if self.is_over() {
+                return;
+            }
+            match read {
                 // The sender says no more; the other direction may go on.
                 Ok(0) => {
                     let _ = self.to.shutdown(Shutdown::Write);
@@ -93,6 +102,21 @@ impl Pump {
     fn pass(&mut self, mut piece: Vec<u8>) -> Goes {
         while !piece.is_empty() {
             self.wait_while_silent();
+            if self.is_over() {
+                return Goes::Over;
+            }
+            if let Some((length, how)) = self.ambush(&piece) {
+                let rest = piece.split_off(length);
+                // However quick the server is: no answer passes.
+                self.silent.store(true, Ordering::SeqCst);
+                if self.write(&piece) == Goes::Over
+                    || self.happens(&Fault::Cut { after: After::Bytes(0), how }) == Goes::Over
+                {
+                    return Goes::Over;
+                }
+                piece = rest;
+                continue;
+            }
             let Some((length, fault)) = self.next_place(&piece) else {
                 return self.write(&piece);
             };
@@ -108,6 +132,18 @@ impl Pump {
             piece = rest;
         }
         Goes::On
+    }
+
+    /// How much of a piece passes before what lies in wait for its bytes; it waits no longer.
+    fn ambush(&self, piece: &[u8]) -> Option<(usize, Cut)> {
+        if self.way == Way::ToClient || !self.shared.waits.load(Ordering::SeqCst) {
+            return None;
+        }
+        let mut waiting = self.shared.ambush.lock().unwrap_or_else(PoisonError::into_inner);
+        let length = self.place(&After::Pattern(waiting.as_ref()?.0.clone()), piece)?;
+        self.shared.waits.store(false, Ordering::SeqCst);
+        self.shared.faults.fetch_add(1, Ordering::SeqCst);
+        waiting.take().map(|(_, how)| (length, how))
     }
 
     /// The first place in a piece where something happens, once.
@@ -243,11 +279,17 @@ impl Pump {
         let _ = self.to.shutdown(Shutdown::Both);
     }
 
+    /// Whether the proxy goes, or this connection was broken.
+    fn is_over(&self) -> bool {
+        self.shared.stop.load(Ordering::SeqCst)
+            || self.shared.generation.load(Ordering::SeqCst) != self.generation
+    }
+
     /// Waits as long as nothing may pass: until the proxy speaks again, or goes.
     fn wait_while_silent(&self) {
         let silent =
             || self.shared.silent.load(Ordering::SeqCst) || self.silent.load(Ordering::SeqCst);
-        while silent() && !self.shared.stop.load(Ordering::SeqCst) {
+        while silent() && !self.is_over() {
             std::thread::sleep(LOOK_EACH);
         }
     }
@@ -255,7 +297,7 @@ impl Pump {
     /// Sleeps in small pieces, so that the end of the proxy is heard.
     fn rest(&self, lasts: Duration) {
         let mut left = lasts;
-        while !left.is_zero() && !self.shared.stop.load(Ordering::SeqCst) {
+        while !left.is_zero() && !self.is_over() {
             let piece = left.min(Duration::from_millis(50));
             std::thread::sleep(piece);
             left -= piece;

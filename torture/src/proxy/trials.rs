@@ -197,3 +197,33 @@ fn plans_of_seeds_differ_and_let_later_connections_through() {
     let mut third = TcpStream::connect(proxy.address()).unwrap();
     assert_eq!(said_back(&mut third, &text(30_000), LONG), text(30_000));
 }
+
+#[test]
+fn who_falls_into_an_ambush_is_cut_and_nobody_else() {
+    let (proxy, mut first) = through(Plan::default());
+    let mut second = TcpStream::connect(proxy.address()).unwrap();
+    assert_eq!(said_back(&mut first, b"before", LONG), b"before");
+    proxy.cut_behind(b"COMMIT\0", Cut::Silence);
+    assert_eq!(said_back(&mut second, b"a COMMIT of no end", LONG), b"a COMMIT of no end");
+    assert_eq!(said_back(&mut first, b"last COMMIT\0 and more", SHORT), b"");
+    assert!(proxy.sprung());
+    assert_eq!(said_back(&mut second, b"COMMIT\0", LONG), b"COMMIT\0");
+    proxy.break_all();
+    let reset = first.read(&mut [0]).unwrap_err();
+    assert_eq!(reset.kind(), std::io::ErrorKind::ConnectionReset);
+    proxy.cut_behind(b"COMMIT\0", Cut::Close);
+    assert!(!proxy.sprung());
+}
+
+#[test]
+fn a_client_whose_server_is_lost_is_told_nothing_until_the_line_breaks() {
+    let (proxy, mut client) = through(Plan::default());
+    assert_eq!(said_back(&mut client, b"x", LONG), b"x");
+    proxy.lose_servers();
+    assert_eq!(said_back(&mut client, b"y", SHORT), b"");
+    let mut new = TcpStream::connect(proxy.address()).unwrap();
+    assert_eq!(said_back(&mut new, b"z", LONG), b"z");
+    proxy.break_all();
+    client.set_read_timeout(Some(LONG)).unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}

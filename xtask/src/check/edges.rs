@@ -24,7 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("seamount-faultdisk", &[]),
     ("seamount-servers", &[]),
     ("seamount-sim", HARNESS),
-    ("seamount-torture", &[]),
+    ("seamount-torture", &["seamount-servers"]),
     ("xtask", &[]),
 ];
 
