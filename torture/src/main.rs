@@ -1,9 +1,8 @@
-//! The finished binary under torture: `seamount-torture NAME --seamount PATH [--cycles N] [--minutes N]
-//! [--seed S]`, and with
-//! `cargo x torture NAME` built before. Each scenario is one file; what it checks it with is in `oracle` and `verdict`.
+//! The finished binary under torture: `seamount-torture NAME --seamount PATH [--cycles N] [--minutes N] [--seed S]`, and
+//! with `cargo x torture NAME` built before. Each scenario is one file; what it checks it with is in `oracle` and `verdict`.
 //!
-//! It uses no crate of the product (`servers` starts PostgreSQL for it): what it knows of Seamount is what a user knows. Every run ends with one line of
-//! figures and `HELD`, or with what broke, the seed and the folder; then the exit code is 1.
+//! It uses no crate of the product (`servers` starts PostgreSQL for it): what it knows of Seamount is what a user knows.
+//! Every run ends with one line of figures and `HELD`, or with what broke, the seed and the folder; then the exit code is 1.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -34,6 +34,7 @@ CREATE TABLE branch (id int PRIMARY KEY, balance bigint NOT NULL);
 CREATE TABLE history (id bigint PRIMARY KEY, account bigint NOT NULL, amount bigint NOT NULL, at timestamptz NOT NULL, memo text);
 CREATE TABLE item (article int, shelf int, qty int NOT NULL, price numeric(12,4), note text, paper text, PRIMARY KEY (article, shelf));
 ALTER TABLE item ALTER paper SET STORAGE EXTERNAL;
+ALTER TABLE item REPLICA IDENTITY FULL;
 CREATE TABLE teller (id int PRIMARY KEY, n bigint NOT NULL);
 INSERT INTO branch SELECT i, 0 FROM generate_series(0, 9) i;
 INSERT INTO account SELECT i, i % 10, 0, 'opened ' || i FROM generate_series(1, 2000) i;

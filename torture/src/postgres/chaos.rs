@@ -114,7 +114,8 @@ impl<'a> Ordeal<'a> {
             self.rest(self.pace.rest);
             let event = deck.next(&mut self.random);
             faults += 1;
-            self.story.push(format!("{:.1} s {event:?}", self.began.elapsed().as_secs_f64()));
+            let at = self.began.elapsed().as_secs_f64();
+            self.story.push(format!("{at:.1} s {event:?}"));
             let what = || format!("fault {faults}, {event:?}");
             self.cause(event).with_context(what)?;
             *self.counts.entry(event).or_default() += 1;
@@ -283,11 +284,12 @@ impl<'a> Ordeal<'a> {
         let of =
             |events: &[Event]| -> u64 { events.iter().filter_map(|e| self.counts.get(e)).sum() };
         Ok(format!(
-            "{} transactions, {faults} faults: {} kills of the engine, {} crashes of the source, {} of the target, {} resets, \
+            "{} transactions over {} lost sessions, {faults} faults: {} kills of the engine, {} crashes of the source, {} of the target, {} resets, \
              {} stalls, {} half open, {} commits unanswered; 0 lost, 0 twice, {} rows equal by query and by proof, {} changes \
              conserved, {looks} looks; slowest recovery {:.1} s, last arrived in {:.1} s; engine {}/{}/{} MB \
              (first/highest/last)",
             self.bank.made(),
+            self.bank.lost(),
             of(&[
                 Event::EngineKilled,
                 Event::EngineBeforeSource,
