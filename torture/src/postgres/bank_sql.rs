@@ -18,7 +18,7 @@ pub(crate) const ARTICLES: u64 = 60;
 /// Numbers of a teller's history: each has so many.
 pub(crate) const NUMBERS: i64 = 10_000_000_000;
 
-/// A table: its name, its columns, and how many of the first ones are its key.
+/// The tables: name and columns.
 pub(crate) const TABLES: [(&str, &str); 5] = [
     ("account", "id, branch, balance, note"),
     ("branch", "id, balance"),
@@ -27,7 +27,7 @@ pub(crate) const TABLES: [(&str, &str); 5] = [
     ("teller", "id, n"),
 ];
 
-/// Tables and first rows.
+/// Tables and first rows. PostgreSQL sends a large value that did not change only with the whole old row: `item`.
 pub(crate) const SETUP: &str = "
 CREATE TABLE account (id bigint PRIMARY KEY, branch int NOT NULL, balance bigint NOT NULL, note text);
 CREATE TABLE branch (id int PRIMARY KEY, balance bigint NOT NULL);

@@ -14,7 +14,7 @@ use crate::stage::Stage;
 use anyhow::{Context, Result, bail};
 use std::time::{Duration, Instant};
 
-/// The engine is killed so many times while the target is down.
+/// The engine is killed so many times while the target is down; less often in a short run.
 const KILLS: u32 = 4;
 
 /// Memory that grows by no more than this is flat: caches fill, allocators keep. In MB.
@@ -33,7 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
         return Ok(missing);
     }
     let lasts = match options.in_small {
-        true => Duration::from_secs(4),
+        true => Duration::from_secs(3),
         false => Duration::from_secs(options.minutes.unwrap_or(60) * 60),
     };
     Stage::with(|stage| {
@@ -50,7 +50,8 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
             most_kept: 0,
             moved: 0,
         };
-        outage.go(lasts).map(Outcome::Held)
+        let kills = if options.in_small { 2 } else { KILLS };
+        outage.go(lasts, kills).map(Outcome::Held)
     })
 }
 
@@ -68,7 +69,7 @@ struct Outage<'a> {
 }
 
 impl Outage<'_> {
-    fn go(&mut self, lasts: Duration) -> Result<String> {
+    fn go(&mut self, lasts: Duration, kills: u32) -> Result<String> {
         let mut service = self.serve()?;
         while !self.witness.has_seen(&[20; 4]) {
             self.look(&mut service)?;
@@ -77,13 +78,13 @@ impl Outage<'_> {
         let warm = Duration::from_secs(60).min(lasts / 4);
         self.pair.target.server.crash()?;
         let (down, made, log) = (Instant::now(), self.bank.made(), self.pair.log_bytes());
-        for round in 1..=KILLS {
-            while down.elapsed() < lasts * round / KILLS {
+        for round in 1..=kills {
+            while down.elapsed() < lasts * round / kills {
                 std::thread::sleep(Duration::from_millis(250));
                 self.look(&mut service)?;
                 self.slot()?;
             }
-            if round == KILLS {
+            if round == kills {
                 service.must_speak_of_trouble(false, &self.pair.seamount)?;
             }
             service.kill()?;
@@ -114,7 +115,7 @@ impl Outage<'_> {
             bail!("memory is not flat while the target is down: {memory:?} MB");
         }
         Ok(format!(
-            "target down {:.1} min: {made} transactions ({:.0}/s), {} MB of log, {KILLS} kills; the source kept at most {:.1} MB \
+            "target down {:.1} min: {made} transactions ({:.0}/s), {} MB of log, {kills} kills; the source kept at most {:.1} MB \
              of WAL, its slot moved {} times and lost nothing; engine {}/{}/{} MB (first/highest/last), {} MB at most behind \
              it; arrived in {:.1} s; {} rows equal by query and by proof, {} changes conserved, 0 twice",
             took.as_secs_f64() / 60.0,
