@@ -8,8 +8,8 @@
 use crate::assembly::Assembly;
 use crate::lane::Lane;
 use crate::state::waiting_in;
-use change::{FlowId, Offset};
 use change::planted::{Defect, is_planted};
+use change::{FlowId, Offset};
 use connect::{Fate, Fates, FlowProgress, LetterPlace, Result, Target, TargetTransaction};
 
 /// What a target says of a flow.

@@ -10,7 +10,9 @@ use arrow::datatypes::SchemaRef;
 use change::compatibility::{Compatibility, compare};
 use change::planted::{Defect, is_planted};
 use change::{Group, GroupKind, LaneId, Offset, SnapshotId, SourcePosition, TableSchema};
-use connect::{Bounds, Counters, Error, Kind, LaneProgress, LetterPlace, Result, State as Named, Tail, Target};
+use connect::{
+    Bounds, Counters, Error, Kind, LaneProgress, LetterPlace, Result, State as Named, Tail, Target,
+};
 use flow::{Flow, FlowTable, NewColumns, Site};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;

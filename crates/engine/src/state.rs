@@ -16,9 +16,9 @@ mod runs;
 
 pub use audit::{Author, kept_heads};
 pub use certificates::StoredCertificate;
+pub(crate) use fates::waiting_in;
 pub use flows::FlowIdentity;
 pub use lanes::{LaneRecord, SnapshotState, StreamRecord};
-pub(crate) use fates::waiting_in;
 pub use letters::{Letter, LetterStatus, MovedFrom, NewLetter};
 pub use masks::LoggedMask;
 pub use requests::{Request, RequestStatus};

@@ -52,8 +52,7 @@ impl State {
                 _ => {}
             }
         }
-        let replayed =
-            (Fate::Replayed, LetterStatus::Replayed, "its target holds it as replayed");
+        let replayed = (Fate::Replayed, LetterStatus::Replayed, "its target holds it as replayed");
         let discarded =
             (Fate::Discarded, LetterStatus::Discarded, "its target holds it as discarded");
         for (fate, status, note) in [replayed, discarded] {

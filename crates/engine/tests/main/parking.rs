@@ -303,7 +303,10 @@ fn letters_that_an_older_folder_lacks_come_from_the_log_again() {
     shop.commit(&[Edit::delete("item", [Value::Int(4)])]).unwrap();
     drain(&world).unwrap();
     let known = |world: &World| -> Vec<_> {
-        letters(world).into_iter().map(|l| (l.change.row, l.change.moved_from, l.change.op)).collect()
+        letters(world)
+            .into_iter()
+            .map(|l| (l.change.row, l.change.moved_from, l.change.op))
+            .collect()
     };
     let before = known(&world);
     assert_eq!(before.len(), 4);

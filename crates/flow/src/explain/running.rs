@@ -160,6 +160,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         text: "The target says that changes were set aside which this .seamount folder does not know: it is an older copy.\n\
                They are taken from the log again where it still holds them; here it does not. Put the newer folder back,\n\
                or read the source again: `seamount resync FLOW` settles them, since every row is read.",
-        example: Example::Shown("engine: letters_that_are_lost_with_an_older_folder_are_no_silence"),
+        example: Example::Shown(
+            "engine: letters_that_are_lost_with_an_older_folder_are_no_silence",
+        ),
     },
 ];
