@@ -134,7 +134,7 @@ pub struct LetterPlace {
     pub ordinal: u32,
 }
 
-/// What became of a letter.
+/// How it stands with a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It was set aside and waits: whoever lacks it has lost it.
@@ -358,11 +358,11 @@ pub trait TargetTransaction {
     fn clear(&mut self, table: &TargetTable) -> Result<u64>;
 
     /// Records that letters of this flow wait, or what became of them, together with everything else in this
-    /// transaction; `None` takes a record away.
+    /// transaction; the newest record of a letter counts.
     ///
     /// # Errors
     /// The site is gone.
-    fn record_letters(&mut self, fates: &[(LetterPlace, Option<Fate>)]) -> Result<()>;
+    fn record_letters(&mut self, fates: &[(LetterPlace, Fate)]) -> Result<()>;
 
     /// Makes everything visible together with the progress, durably.
     ///

@@ -7,7 +7,7 @@
 use crate::assembly::{Assembly, Step};
 use crate::engine::Engine;
 use crate::fates::Told;
-use crate::lane::{Lane, Sighting};
+use crate::lane::Lane;
 use crate::orders::Orders;
 use crate::repairs::Repairs;
 use crate::state::{FlowIdentity, Letter};
@@ -282,13 +282,10 @@ impl Applier {
     fn plan(&mut self, taken: &Taken) -> Result<()> {
         let Applier { assembly, flow, identity, target, lanes, .. } = self;
         let lane = &mut lanes[taken.lane];
-        for group in &taken.groups {
-            for batch in &group.body.batches {
-                let sighting = Sighting::Change { offset: group.offset, schema: batch.schema() };
-                lane.plan(assembly, flow, identity, target.as_mut(), batch.table(), &sighting)?;
-            }
-        }
-        Ok(())
+        taken
+            .groups
+            .iter()
+            .try_for_each(|group| lane.plan_group(assembly, flow, identity, target.as_mut(), group))
     }
 
     /// One target transaction over everything taken. A huge transaction is read on, part by part, while the
@@ -358,7 +355,7 @@ impl Applier {
             progress = vec![lane.progress.clone()];
             lane.tell(txn.as_mut())?;
         }
-        let replayed = letters.iter().map(|letter| (letter.change.place(), Some(Fate::Replayed)));
+        let replayed = letters.iter().map(|letter| (letter.change.place(), Fate::Replayed));
         txn.record_letters(&replayed.collect::<Vec<_>>())?;
         txn.commit(&progress)?;
         self.reload()

@@ -7,7 +7,7 @@
 
 use crate::assembly::Assembly;
 use crate::lane::Lane;
-use crate::state::waiting_in;
+use crate::state::{FlowIdentity, LetterStatus, waiting_in};
 use change::planted::{Defect, is_planted};
 use change::{FlowId, Offset};
 use connect::{Fate, Fates, FlowProgress, LetterPlace, Result, Target, TargetTransaction};
@@ -65,7 +65,23 @@ impl Lane {
         settled.extend(older.map(|place| (place, Fate::Discarded)));
         let is_told = |place: &LetterPlace, fate: &Fate| told.letters.get(place) == Some(fate);
         let unrecorded = settled.into_iter().filter(|(place, fate)| !is_told(place, fate));
-        self.unrecorded = unrecorded.map(|(place, fate)| (place, Some(fate))).collect();
+        self.unrecorded = unrecorded.collect();
+        Ok(())
+    }
+
+    /// Keys that wait behind letters, as they are stored.
+    pub(crate) fn read_parked(
+        &mut self,
+        assembly: &Assembly,
+        identity: &FlowIdentity,
+    ) -> Result<()> {
+        self.parked.clear();
+        for letter in assembly.state.letters(identity.id, Some(LetterStatus::Parked))? {
+            if letter.change.lane == self.id {
+                let keys: Vec<Vec<u8>> = letter.change.keys().cloned().collect();
+                self.parked.entry(letter.change.table).or_default().extend(keys);
+            }
+        }
         Ok(())
     }
 
@@ -82,4 +98,4 @@ impl Lane {
 }
 
 /// Letters that the target is still to be told of.
-pub(crate) type Unrecorded = Vec<(LetterPlace, Option<Fate>)>;
+pub(crate) type Unrecorded = Vec<(LetterPlace, Fate)>;

@@ -5,7 +5,7 @@ use crate::fates::{Told, Unrecorded, Written};
 use crate::mask;
 use crate::orders::{CaptureOrder, Orders};
 use crate::path::TablePath;
-use crate::state::{FlowIdentity, LetterStatus, SnapshotState};
+use crate::state::{FlowIdentity, SnapshotState};
 use arrow::datatypes::SchemaRef;
 use change::compatibility::{Compatibility, compare};
 use change::planted::{Defect, is_planted};
@@ -202,22 +202,6 @@ impl Lane {
         self.read_parked(assembly, identity)
     }
 
-    /// Keys that wait behind letters, as they are stored.
-    pub(crate) fn read_parked(
-        &mut self,
-        assembly: &Assembly,
-        identity: &FlowIdentity,
-    ) -> Result<()> {
-        self.parked.clear();
-        for letter in assembly.state.letters(identity.id, Some(LetterStatus::Parked))? {
-            if letter.change.lane == self.id {
-                let keys: Vec<Vec<u8>> = letter.change.keys().cloned().collect();
-                self.parked.entry(letter.change.table).or_default().extend(keys);
-            }
-        }
-        Ok(())
-    }
-
     /// A target that is ahead of the log was written from another log, or from one that lost its end. An older copy of
     /// a log that has gone on by itself gives the same offsets to other changes.
     fn check_log(&self, assembly: &Assembly) -> Result<()> {
@@ -324,6 +308,21 @@ impl Lane {
         target.prepare(std::slice::from_ref(path.target()))?;
         self.paths.push(path);
         Ok(())
+    }
+
+    /// Plans the paths of a group's tables, as they were when it was written.
+    pub(crate) fn plan_group(
+        &mut self,
+        assembly: &Assembly,
+        flow: &Flow,
+        identity: &FlowIdentity,
+        target: &mut dyn Target,
+        group: &Group,
+    ) -> Result<()> {
+        group.body.batches.iter().try_for_each(|batch| {
+            let sighting = Sighting::Change { offset: group.offset, schema: batch.schema() };
+            self.plan(assembly, flow, identity, target, batch.table(), &sighting)
+        })
     }
 
     /// Whether the flow can follow a schema that differs from those it has accepted. Changes that were in the log

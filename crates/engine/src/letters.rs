@@ -82,7 +82,7 @@ pub fn discard_letters(engine: &Engine, flow: &Flow, ids: &[i64], note: &str) ->
     let mut letters = state.letters(identity.id, Some(LetterStatus::Parked))?;
     letters.retain(|letter| ids.contains(&letter.id));
     if written.is_some() && !letters.is_empty() {
-        let fates = letters.iter().map(|letter| (letter.change.place(), Some(Fate::Discarded)));
+        let fates = letters.iter().map(|letter| (letter.change.place(), Fate::Discarded));
         let mut txn = target.begin(identity.id, identity.generation)?;
         txn.record_letters(&fates.collect::<Vec<_>>())?;
         txn.commit(&[])?;

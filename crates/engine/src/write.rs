@@ -346,11 +346,11 @@ impl<'t> Writer<'t> {
                 assembly.state.park(identity.id, &letters, now)?;
             }
         }
-        let mut fates: BTreeMap<LetterPlace, Option<Fate>> = BTreeMap::new();
+        let mut fates: BTreeMap<LetterPlace, Fate> = BTreeMap::new();
         for lane in lanes.iter().filter(|lane| tallies.contains_key(&lane.id)) {
             fates.extend(lane.unrecorded.iter().copied());
         }
-        fates.extend(letters.iter().map(|letter| (letter.place(), Some(Fate::Waits))));
+        fates.extend(letters.iter().map(|letter| (letter.place(), Fate::Waits)));
         let mut overtaken = Vec::new();
         for (lane, table, place) in emptied {
             let settled = assembly.state.settle_emptied(identity.id, lane, &table, place, now)?;
@@ -359,7 +359,7 @@ impl<'t> Writer<'t> {
         for chunk in read_again {
             overtaken.extend(chunk.settle(&assembly.state, identity.id, now)?);
         }
-        fates.extend(overtaken.into_iter().map(|place| (place, Some(Fate::Discarded))));
+        fates.extend(overtaken.into_iter().map(|place| (place, Fate::Discarded)));
         if !fates.is_empty() {
             txn.record_letters(&fates.into_iter().collect::<Vec<_>>())?;
         }

@@ -25,7 +25,7 @@ pub use fencing::{
     old_progress_stays_until_the_first_commit,
 };
 pub use letters::{
-    a_letter_that_waits_again_has_no_record, fates_are_kept_by_flow_over_generations,
+    a_letter_that_waits_again_is_recorded_so, fates_are_kept_by_flow_over_generations,
     fates_come_and_go_with_their_transaction,
 };
 pub use owners::{
@@ -103,7 +103,7 @@ pub fn checks() -> Vec<Check<dyn TargetHarness>> {
         rows::composite_keys_come_in_key_order,
         rows::clear_empties_and_counts,
         letters::fates_come_and_go_with_their_transaction,
-        letters::a_letter_that_waits_again_has_no_record,
+        letters::a_letter_that_waits_again_is_recorded_so,
         letters::fates_are_kept_by_flow_over_generations,
         owners::clear_stays_with_the_owner,
         owners::retain_stays_with_the_owner,

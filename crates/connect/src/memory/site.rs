@@ -208,14 +208,8 @@ impl Site {
     }
 
     /// Records what became of letters.
-    pub(super) fn record(&mut self, flow: FlowId, fates: &[(LetterPlace, Option<Fate>)]) {
-        let recorded = self.letters.entry(flow).or_default();
-        for (place, fate) in fates {
-            match fate {
-                Some(fate) => recorded.insert(*place, *fate),
-                None => recorded.remove(place),
-            };
-        }
+    pub(super) fn record(&mut self, flow: FlowId, fates: &[(LetterPlace, Fate)]) {
+        self.letters.entry(flow).or_default().extend(fates.iter().copied());
     }
 
     /// Records progress; what an older generation wrote goes.

@@ -20,7 +20,7 @@ pub(super) struct MemoryTransaction {
     pub(super) flow: FlowId,
     pub(super) generation: Generation,
     pub(super) number: u64,
-    pub(super) fates: Vec<(LetterPlace, Option<Fate>)>,
+    pub(super) fates: Vec<(LetterPlace, Fate)>,
 }
 
 impl MemoryTransaction {
@@ -80,7 +80,7 @@ impl TargetTransaction for MemoryTransaction {
         })
     }
 
-    fn record_letters(&mut self, fates: &[(LetterPlace, Option<Fate>)]) -> Result<()> {
+    fn record_letters(&mut self, fates: &[(LetterPlace, Fate)]) -> Result<()> {
         drop(self.site()?);
         self.fates.extend_from_slice(fates);
         Ok(())

@@ -45,7 +45,7 @@ const CAUGHT: &[(&str, D)] = &[
     ("fates_come_and_go_with_their_transaction", D::Transaction(T::FatesOutlastADrop)),
     ("fates_come_and_go_with_their_transaction", D::Transaction(T::WritesOutside)),
     ("fates_come_and_go_with_their_transaction", D::Transaction(T::FatesIgnoreOrdinals)),
-    ("a_letter_that_waits_again_has_no_record", D::Transaction(T::FatesStay)),
+    ("a_letter_that_waits_again_is_recorded_so", D::Transaction(T::FatesStay)),
     ("fates_are_kept_by_flow_over_generations", D::AdoptForgetsFates),
     ("fates_are_kept_by_flow_over_generations", D::FatesOfEveryFlow),
     ("clear_stays_with_the_owner", D::Transaction(T::ClearIgnoresOwner)),

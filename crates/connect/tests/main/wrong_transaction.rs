@@ -48,7 +48,7 @@ pub(crate) struct WrongTransaction<'a> {
     site: MemoryTarget,
     author: Author,
     written: Vec<(TargetTable, RowWork)>,
-    fates: Vec<(LetterPlace, Option<Fate>)>,
+    fates: Vec<(LetterPlace, Fate)>,
     defect: D,
 }
 
@@ -203,13 +203,13 @@ impl TargetTransaction for WrongTransaction<'_> {
         }
     }
 
-    fn record_letters(&mut self, fates: &[(LetterPlace, Option<Fate>)]) -> Result<()> {
+    fn record_letters(&mut self, fates: &[(LetterPlace, Fate)]) -> Result<()> {
         let mut fates = fates.to_vec();
         match self.defect {
             D::WritesOutside => return self.alone(&[], |inner| inner.record_letters(&fates)),
             D::ForgetsFates => fates.clear(),
             D::FatesOutlastADrop => self.fates.clone_from(&fates),
-            D::FatesStay => fates.retain(|(_, fate)| fate.is_some()),
+            D::FatesStay => fates.retain(|(_, fate)| *fate != Fate::Waits),
             D::FatesIgnoreOrdinals => fates.iter_mut().for_each(|(place, _)| place.ordinal = 0),
             _ => {}
         }

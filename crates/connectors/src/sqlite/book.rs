@@ -226,31 +226,24 @@ pub(super) fn letters(connection: &Connection, flow: FlowId) -> Result<Fates> {
         .collect()
 }
 
-/// Records what became of letters; of one that waits, the record goes.
+/// Records how it stands with letters.
 pub(super) fn record_letters(
     connection: &Connection,
     flow: FlowId,
-    fates: &[(LetterPlace, Option<Fate>)],
+    fates: &[(LetterPlace, Fate)],
 ) -> Result<()> {
     let write = || -> rusqlite::Result<()> {
+        let mut insert = connection.prepare_cached(
+            "INSERT OR REPLACE INTO _seamount_letter VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
         for (LetterPlace { lane, offset, ordinal }, fate) in fates {
-            let place = params![flow.to_i64(), lane.to_i64(), offset.to_i64(), ordinal];
-            connection
-                .prepare_cached(
-                    "DELETE FROM _seamount_letter
-                     WHERE flow = ?1 AND lane = ?2 AND \"offset\" = ?3 AND ordinal = ?4",
-                )?
-                .execute(place)?;
-            if let Some(fate) = fate {
-                let sql = "INSERT INTO _seamount_letter VALUES (?1, ?2, ?3, ?4, ?5)";
-                connection.prepare_cached(sql)?.execute(params![
-                    flow.to_i64(),
-                    lane.to_i64(),
-                    offset.to_i64(),
-                    ordinal,
-                    fate.word()
-                ])?;
-            }
+            insert.execute(params![
+                flow.to_i64(),
+                lane.to_i64(),
+                offset.to_i64(),
+                ordinal,
+                fate.word()
+            ])?;
         }
         Ok(())
     };

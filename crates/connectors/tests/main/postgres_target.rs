@@ -249,10 +249,10 @@ fn what_was_recorded_before_a_refused_write_stays() {
     place.sql("ALTER TABLE stock ADD CHECK (sku > 0)");
     let work = |sku| RowWork::Upsert(rows(&stock().schema, &[article(sku, "nail")]));
     let mut transaction = engine.begin().unwrap();
-    transaction.record_letters(&[(place_of(1), Some(Fate::Replayed))]).unwrap();
+    transaction.record_letters(&[(place_of(1), Fate::Replayed)]).unwrap();
     assert_eq!(failure(transaction.write(&stock(), &work(-1))).kind, Kind::Refused);
     transaction.write(&stock(), &work(1)).unwrap();
-    transaction.record_letters(&[(place_of(2), Some(Fate::Discarded))]).unwrap();
+    transaction.record_letters(&[(place_of(2), Fate::Discarded)]).unwrap();
     assert_eq!(transaction.clear(&stock()).unwrap(), 1);
     assert_eq!(failure(transaction.write(&stock(), &work(-2))).kind, Kind::Refused);
     transaction.commit(&[]).unwrap();

@@ -1,4 +1,4 @@
-//! What became of letters: recorded in the transaction that did it, kept by flow, there for whoever opens the site.
+//! How it stands with letters: recorded in the transaction that did it, kept by flow, there for whoever opens the site.
 
 use super::writer::{Writer, article, progress, skus, stock, upsert};
 use super::{Outcome, TargetHarness};
@@ -13,7 +13,7 @@ fn letters(writer: &mut Writer) -> Fates {
     writer.target.letters(writer.flow).expect("letters are readable")
 }
 
-fn record(writer: &mut Writer, fates: &[(LetterPlace, Option<Fate>)]) {
+fn record(writer: &mut Writer, fates: &[(LetterPlace, Fate)]) {
     let mut transaction = writer.begin().expect("begins");
     transaction.record_letters(fates).expect("letters are recorded");
     transaction.commit(&[progress(1, 9)]).expect("commits");
@@ -27,18 +27,17 @@ pub fn fates_come_and_go_with_their_transaction(harness: &mut dyn TargetHarness)
     let fates = [
         (place(1, 7, 0), Fate::Replayed),
         (place(1, 7, 3), Fate::Discarded),
-        (place(2, 7, 0), Fate::Discarded),
+        (place(2, 7, 0), Fate::Waits),
     ];
-    let asked = fates.map(|(place, fate)| (place, Some(fate)));
     let work = upsert(&table.schema, &[article(1, "a", "nail", 5)]);
     let mut transaction = writer.begin().expect("the holder begins");
     transaction.write(&table, &work).expect("good rows");
-    transaction.record_letters(&asked).expect("letters are recorded");
+    transaction.record_letters(&fates).expect("letters are recorded");
     drop(transaction);
     assert_eq!(letters(&mut writer), Fates::new(), "a dropped transaction records nothing");
     let mut transaction = writer.begin().expect("the holder begins");
     transaction.write(&table, &work).expect("good rows");
-    transaction.record_letters(&asked).expect("letters are recorded");
+    transaction.record_letters(&fates).expect("letters are recorded");
     transaction.commit(&[progress(1, 9)]).expect("it commits");
     drop(writer);
     let mut reader = Writer::stranger(harness, 2);
@@ -47,15 +46,15 @@ pub fn fates_come_and_go_with_their_transaction(harness: &mut dyn TargetHarness)
     Outcome::Held
 }
 
-/// A letter that waits again has no record any more; the others keep theirs, and a later fate takes an earlier one's
-/// place.
-pub fn a_letter_that_waits_again_has_no_record(harness: &mut dyn TargetHarness) -> Outcome {
+/// A letter that waits again is recorded so; the others keep their records, and a later one takes an earlier one's place.
+pub fn a_letter_that_waits_again_is_recorded_so(harness: &mut dyn TargetHarness) -> Outcome {
     let mut writer = Writer::first(harness, &[stock("stock")]);
     let (first, second) = (place(1, 7, 0), place(1, 8, 0));
-    record(&mut writer, &[(first, Some(Fate::Replayed)), (second, Some(Fate::Replayed))]);
-    record(&mut writer, &[(first, None), (second, Some(Fate::Discarded)), (place(1, 9, 0), None)]);
-    assert_eq!(letters(&mut writer), Fates::from([(second, Fate::Discarded)]));
-    record(&mut writer, &[(first, Some(Fate::Discarded))]);
+    record(&mut writer, &[(first, Fate::Replayed), (second, Fate::Replayed)]);
+    record(&mut writer, &[(first, Fate::Waits), (second, Fate::Discarded)]);
+    let again = Fates::from([(first, Fate::Waits), (second, Fate::Discarded)]);
+    assert_eq!(letters(&mut writer), again);
+    record(&mut writer, &[(first, Fate::Discarded)]);
     let both = Fates::from([(first, Fate::Discarded), (second, Fate::Discarded)]);
     assert_eq!(letters(&mut writer), both, "it can be settled again");
     Outcome::Held
@@ -65,7 +64,7 @@ pub fn a_letter_that_waits_again_has_no_record(harness: &mut dyn TargetHarness) 
 pub fn fates_are_kept_by_flow_over_generations(harness: &mut dyn TargetHarness) -> Outcome {
     let mut writer = Writer::first(harness, &[stock("stock")]);
     let (here, there) = (place(1, 7, 0), place(1, 8, 0));
-    record(&mut writer, &[(here, Some(Fate::Replayed))]);
+    record(&mut writer, &[(here, Fate::Replayed)]);
     writer.adopt(2);
     record(&mut writer, &[]);
     let first = Fates::from([(here, Fate::Replayed)]);
@@ -73,10 +72,10 @@ pub fn fates_are_kept_by_flow_over_generations(harness: &mut dyn TargetHarness) 
     writer.flow = FlowId::mint(0xF20);
     writer.adopt(9);
     assert_eq!(letters(&mut writer), Fates::new(), "another flow has set nothing aside yet");
-    record(&mut writer, &[(here, Some(Fate::Discarded)), (there, Some(Fate::Discarded))]);
+    record(&mut writer, &[(here, Fate::Discarded), (there, Fate::Discarded)]);
     let second = Fates::from([(here, Fate::Discarded), (there, Fate::Discarded)]);
     assert_eq!(letters(&mut writer), second);
-    record(&mut writer, &[(here, None)]);
+    record(&mut writer, &[(here, Fate::Waits)]);
     writer.flow = FlowId::mint(super::writer::FLOW);
     assert_eq!(letters(&mut writer), first, "the first flow keeps what it had");
     Outcome::Held

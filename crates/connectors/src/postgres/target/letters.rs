@@ -36,22 +36,16 @@ fn letter(row: &Row) -> Result<(LetterPlace, Fate)> {
     Ok((place, fate))
 }
 
-/// Statements that record what became of letters; of one that waits, the record goes.
-pub(super) fn record(flow: FlowId, fates: &[(LetterPlace, Option<Fate>)]) -> String {
+/// Statements that record how it stands with letters.
+pub(super) fn record(flow: FlowId, fates: &[(LetterPlace, Fate)]) -> String {
     let flow = flow.to_i64();
-    let statement = |(place, fate): &(LetterPlace, Option<Fate>)| {
+    let statement = |(place, fate): &(LetterPlace, Fate)| {
         let (lane, offset, ordinal) = (place.lane.to_i64(), place.offset.to_i64(), place.ordinal);
-        match fate {
-            Some(fate) => format!(
-                "INSERT INTO _seamount.letter VALUES ({flow}, {lane}, {offset}, {ordinal}, '{}')
-                 ON CONFLICT (flow, lane, \"offset\", ordinal) DO UPDATE SET fate = excluded.fate;",
-                fate.word()
-            ),
-            None => format!(
-                "DELETE FROM _seamount.letter WHERE flow = {flow} AND lane = {lane}
-                 AND \"offset\" = {offset} AND ordinal = {ordinal};"
-            ),
-        }
+        format!(
+            "INSERT INTO _seamount.letter VALUES ({flow}, {lane}, {offset}, {ordinal}, '{}')
+             ON CONFLICT (flow, lane, \"offset\", ordinal) DO UPDATE SET fate = excluded.fate;",
+            fate.word()
+        )
     };
     fates.iter().map(statement).collect()
 }

@@ -105,7 +105,7 @@ impl TargetTransaction for PgTransaction<'_> {
         self.with(table, sweep::clear)
     }
 
-    fn record_letters(&mut self, fates: &[(LetterPlace, Option<Fate>)]) -> Result<()> {
+    fn record_letters(&mut self, fates: &[(LetterPlace, Fate)]) -> Result<()> {
         let sql = letters::record(self.flow, fates);
         self.open.session.script(&sql, "cannot write the flow's letters").map(drop)
     }

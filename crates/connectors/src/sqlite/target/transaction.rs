@@ -66,7 +66,7 @@ impl TargetTransaction for SqliteTransaction<'_> {
         })
     }
 
-    fn record_letters(&mut self, fates: &[(LetterPlace, Option<Fate>)]) -> Result<()> {
+    fn record_letters(&mut self, fates: &[(LetterPlace, Fate)]) -> Result<()> {
         book::record_letters(self.lock.connection(), self.flow, fates)
     }
 

@@ -115,7 +115,7 @@ impl TargetTransaction for FaultyTransaction<'_> {
         self.boot.sure(&HERE, "clear", || self.inner.clear(table))
     }
 
-    fn record_letters(&mut self, fates: &[(LetterPlace, Option<Fate>)]) -> Result<()> {
+    fn record_letters(&mut self, fates: &[(LetterPlace, Fate)]) -> Result<()> {
         self.boot.sure(&HERE, "record letters", || self.inner.record_letters(fates))
     }
 
