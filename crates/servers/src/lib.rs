@@ -7,4 +7,4 @@ mod guard;
 mod postgres;
 mod unprivileged;
 
-pub use postgres::{Cluster, Durability, Recipe};
+pub use postgres::{Cluster, Durability, Recipe, is_installed};

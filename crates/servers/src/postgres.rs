@@ -322,6 +322,11 @@ impl Drop for Cluster {
     }
 }
 
+/// Whether PostgreSQL's server is there to be started.
+pub fn is_installed() -> bool {
+    binaries().is_ok()
+}
+
 /// The folder of the newest installed version.
 fn binaries() -> Result<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")

@@ -20,9 +20,7 @@ use crate::outcome::Outcome;
 
 /// The outcome where no PostgreSQL is installed; `None` where one is.
 fn missing() -> Option<Outcome> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let there = versions.into_iter().any(|version| version.path().join("bin/initdb").exists());
-    (!there).then(|| Outcome::NotRun {
+    (!servers::is_installed()).then(|| Outcome::NotRun {
         why: "PostgreSQL is not installed (Debian: apt-get install postgresql)".to_string(),
         excused: false,
     })
