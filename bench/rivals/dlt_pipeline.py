@@ -26,7 +26,6 @@ import dlt
 from dlt.sources.sql_database import sql_table
 
 
-
 def login(url, scheme):
     """dlt insists on a password where the throwaway servers ask for none."""
     user, _, place = url.removeprefix("postgres://").partition("@")

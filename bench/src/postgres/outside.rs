@@ -112,7 +112,8 @@ fn family(pid: u32) -> Vec<u32> {
     members
 }
 
-fn kib(status: &str, field: &str) -> u64 {
+/// A figure of `/proc/PID/status`; 0 where there is none.
+pub(super) fn kib(status: &str, field: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     line.and_then(|text| text.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap_or(0)
 }

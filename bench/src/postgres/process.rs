@@ -1,12 +1,10 @@
 //! The finished binary as a child: how long it ran, what processor time it took, how much memory it ever had.
 
+use super::outside::{self, kib};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// How often a child is looked at. Its last moments are missed.
-const LOOK: Duration = Duration::from_millis(10);
 
 /// What a child took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,11 +27,9 @@ pub(super) fn seamount() -> Result<PathBuf> {
 
 /// Runs it to its end.
 pub(super) fn run(folder: &Path, arguments: &[&str]) -> Result<Took> {
-    let mut child = Running::start(folder, arguments)?;
-    while child.look()? {
-        std::thread::sleep(LOOK);
-    }
-    child.end()
+    let ran = outside::run(Command::new(seamount()?).args(arguments).current_dir(folder))?;
+    let outside::Ran { wall, cpu, peak_rss_mib, .. } = ran.well("seamount")?;
+    Ok(Took { wall, cpu, peak_rss_mib })
 }
 
 /// A child that runs.
@@ -65,11 +61,7 @@ impl Running {
         if let Some(cpu) = cpu_of(&stat) {
             self.took.cpu = self.took.cpu.max(cpu);
         }
-        let peak =
-            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        if let Some(kib) = peak.and_then(|text| text.trim().parse::<u64>().ok()) {
-            self.took.peak_rss_mib = kib / 1024;
-        }
+        self.took.peak_rss_mib = self.took.peak_rss_mib.max(kib(&status, "VmHWM:") / 1024);
         Ok(true)
     }
 
@@ -87,13 +79,6 @@ impl Running {
         Command::new("kill").args(["-TERM", &pid]).status().context("cannot ask it to stop")?;
         self.child.wait()?;
         self.took.wall = self.began.elapsed();
-        Ok(self.took)
-    }
-
-    fn end(mut self) -> Result<Took> {
-        let status = self.child.wait()?;
-        self.took.wall = self.began.elapsed();
-        ensure!(status.success(), "seamount ended with {status}: see the output of the run");
         Ok(self.took)
     }
 }
