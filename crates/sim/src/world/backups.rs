@@ -126,14 +126,9 @@ impl World {
         locked(&self.business).set_wide(site, copy.wide);
         let mut oracle = self.oracle();
         oracle.sites.get_mut(site).expect("every site has books").set_back(copy.length);
-        oracle.forget_coverage(site);
         oracle.reached("source_set_back");
-        let lane = oracle.lanes.get(site).copied();
         drop(oracle);
-        // A target that is set back later shows this history just as little.
-        if let (Some(lane), Some(copy)) = (lane, &mut self.backups.target) {
-            uncover(&mut copy.seen, lane);
-        }
+        self.forget_coverage(site);
         self.note(|| format!("{site} is set back"));
         self.justified.extend([Named::HistoryChanged, Named::PositionLost, Named::SchemaBlocked]);
     }
@@ -156,10 +151,9 @@ impl World {
         self.room.hand_over();
         self.outside.log = copy.log;
         self.folder = copy.folder;
+        self.oracle().groups = copy.groups;
+        self.plan.sites.clone().iter().for_each(|site| self.forget_coverage(site));
         let mut oracle = self.oracle();
-        oracle.groups = copy.groups;
-        let sites: Vec<String> = oracle.sites.keys().cloned().collect();
-        sites.iter().for_each(|site| oracle.forget_coverage(site));
         oracle.seen.clear();
         // The copy may know fewer lanes; those are made anew under other names.
         oracle.lanes.clear();
@@ -175,6 +169,17 @@ impl World {
         self.restart(Restart::Clean, TakeOver::Asked)?;
         self.learn_lanes();
         Ok(())
+    }
+
+    /// What flows have seen of a site counts no more; a target that is set back later shows it just as little.
+    pub(super) fn forget_coverage(&mut self, site: &str) {
+        let mut oracle = self.oracle();
+        oracle.forget_coverage(site);
+        let lane = oracle.lanes.get(site).copied();
+        drop(oracle);
+        if let (Some(lane), Some(copy)) = (lane, &mut self.backups.target) {
+            uncover(&mut copy.seen, lane);
+        }
     }
 
     /// A copy of the state file and of what SQLite keeps beside it.

@@ -268,7 +268,7 @@ impl World {
                 self.justified.insert(Named::PositionLost);
             }
             for site in self.plan.sites.clone() {
-                self.oracle().forget_coverage(&site);
+                self.forget_coverage(&site);
             }
         }
         self.note(|| format!("books is {mode:?} from now on"));
