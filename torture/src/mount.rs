@@ -18,9 +18,11 @@ pub(crate) fn cannot() -> Option<(String, bool)> {
     }
     let tried = (|| -> Result<()> {
         let folder = tempfile::tempdir()?;
-        LoopDisk::make(&folder.path().join("disk"), &folder.path().join("there"), 8)?.unmount()
+        let disk = LoopDisk::make(&folder.path().join("disk"), &folder.path().join("there"), 8)?;
+        disk.given()?;
+        disk.unmount()
     })();
-    tried.err().map(|error| (format!("this machine mounts no loop device ({error:#})"), true))
+    tried.err().map(|error| (format!("this machine has no loop device to mount and to count ({error:#})"), true))
 }
 
 fn is_there(program: &str) -> bool {
