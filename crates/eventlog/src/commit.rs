@@ -25,10 +25,11 @@ const ROW_BYTES: usize = 128;
 /// The newest file and what is on its way into it. Whoever holds it commits.
 pub(crate) struct Committer {
     pub(crate) shared: Arc<Shared>,
+    /// Goes before the connections of readers: of two that close a file at once, neither would remove its WAL.
+    pub(crate) checkpointer: Checkpointer,
     pub(crate) pool: Arc<Pool>,
     pub(crate) file: HotFile,
     pub(crate) rotation: Rotation,
-    pub(crate) checkpointer: Checkpointer,
     /// What was taken off the queue and is not durable yet.
     pub(crate) frames: Vec<Frame>,
     pub(crate) groups: Vec<Queued>,
