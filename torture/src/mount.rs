@@ -22,7 +22,9 @@ pub(crate) fn cannot() -> Option<(String, bool)> {
         disk.given()?;
         disk.unmount()
     })();
-    tried.err().map(|error| (format!("this machine has no loop device to mount and to count ({error:#})"), true))
+    tried.err().map(|error| {
+        (format!("this machine has no loop device to mount and to count ({error:#})"), true)
+    })
 }
 
 fn is_there(program: &str) -> bool {

@@ -4,9 +4,10 @@ use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus};
 
-/// The root of the checkout.
+/// The root of the checkout: the one cargo runs us for, since a kept target folder may hold a program built in another.
 pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from)
         .parent()
         .expect("xtask lies in the checkout")
         .to_path_buf()
