@@ -158,7 +158,8 @@ impl Retention {
     }
 }
 
-fn another(found: String) -> Error {
+/// What is found where the history that was captured should be.
+pub(super) fn another(found: String) -> Error {
     Error::invalid("the source's history is not the one that was captured")
         .found(found)
         .state(State::HistoryChanged)

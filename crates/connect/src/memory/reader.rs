@@ -3,7 +3,7 @@
 //! Rows that were asked for are read at the end of the change list as it is then; they are handed out when
 //! everything before that place has been. So they stand exactly where they were read, however busy the source is.
 
-use super::history::{Change, place, tag_and_part};
+use super::history::{Change, another, place, tag_and_part};
 use super::order::OrderedKey;
 use super::source::{Database, MemorySource, OldImages};
 use super::table::wrong_type;
@@ -24,6 +24,8 @@ use std::sync::Arc;
 pub(super) struct MemoryReader {
     source: MemorySource,
     history: History,
+    /// The tables it was opened for.
+    tables: Vec<String>,
     position: SourcePosition,
     requests: VecDeque<ReadRequest>,
     /// Rows that were read, waiting for the changes before them to be handed out.
@@ -31,8 +33,30 @@ pub(super) struct MemoryReader {
 }
 
 impl MemoryReader {
-    pub(super) fn new(source: MemorySource, history: History, position: SourcePosition) -> Self {
-        MemoryReader { source, history, position, requests: VecDeque::new(), read: None }
+    pub(super) fn new(
+        source: MemorySource,
+        history: History,
+        tables: &[String],
+        position: SourcePosition,
+    ) -> Self {
+        let tables = tables.to_vec();
+        MemoryReader { source, history, tables, position, requests: VecDeque::new(), read: None }
+    }
+
+    /// Whether the database is still the one that was opened: of this history, holding the changes of all our tables.
+    fn verify(&self, database: &Database) -> Result<()> {
+        if database.history != self.history {
+            return Err(Error::invalid("the source's history is another")
+                .found(format!("{}, captured was {}", database.history, self.history))
+                .state(State::HistoryChanged));
+        }
+        database.retention.verify(&self.position)?;
+        match self.tables.iter().find(|table| !database.captured.contains(*table)) {
+            Some(table) => {
+                Err(another(format!("a database that does not capture {table} any more")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Reads rows for the oldest request at the place where the database stands now.
@@ -80,12 +104,7 @@ impl ChangeReader for MemoryReader {
     fn poll(&mut self, bounds: Bounds) -> Result<Option<GroupBody>> {
         let source = self.source.clone();
         let database = source.lock();
-        if database.history != self.history {
-            return Err(Error::invalid("the source's history is another")
-                .found(format!("{}, captured was {}", database.history, self.history))
-                .state(State::HistoryChanged));
-        }
-        database.retention.verify(&self.position)?;
+        self.verify(&database)?;
         if let Some(read) = &self.read {
             database.retention.verify(&read.after)?;
         }
@@ -109,8 +128,8 @@ impl ChangeReader for MemoryReader {
     fn request(&mut self, read: ReadRequest) -> Result<()> {
         let (ReadRequest::Snapshot { table, .. } | ReadRequest::Keys { table, .. }) = &read;
         let database = self.source.lock();
-        database.retention.verify(&self.position)?;
-        if !database.captured.contains(table) {
+        self.verify(&database)?;
+        if !self.tables.contains(table) {
             return Err(Error::invalid(format!("table {table} is not captured")));
         }
         drop(database);

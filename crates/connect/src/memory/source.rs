@@ -284,6 +284,6 @@ impl Source for MemorySource {
         let from = database.start(tables, resume)?;
         let history = database.history.clone();
         drop(database);
-        Ok(Box::new(MemoryReader::new(self.clone(), history, from)))
+        Ok(Box::new(MemoryReader::new(self.clone(), history, tables, from)))
     }
 }

@@ -7,8 +7,8 @@ use change::{
 use connect::memory::sample::{rows, shape, target_table};
 use connect::memory::{CommitFault, Edit, MemoryLog, MemorySource, MemoryTarget};
 use connect::{
-    Bounds, Claim, Counters, Kind, LaneProgress, Log, Resume, RowWork, Source, State, Target,
-    TargetTable,
+    Bounds, Claim, Counters, Kind, LaneProgress, Log, ReadRequest, Resume, RowWork, Source, State,
+    Target, TargetTable,
 };
 use std::time::Duration;
 
@@ -128,6 +128,29 @@ fn a_copy_has_another_history_and_goes_its_own_way() {
     original.mint_history("original, restored");
     let noticed = reader.poll(Bounds::BATCH).unwrap_err();
     assert_eq!(noticed.state, Some(State::HistoryChanged), "a reader notices too");
+}
+
+/// Seed 24614 of the world: the reader said that a table is not captured, and gave no state.
+#[test]
+fn a_database_set_back_before_a_table_joined_is_another() {
+    let source = MemorySource::new("set back");
+    for table in ["numbers", "later"] {
+        source.define(table, &numbers().schema);
+    }
+    let first = source.clone().capture(&["numbers".into()], &Resume::Fresh).unwrap();
+    let backup = source.backup();
+    let behind =
+        Resume::After { history: first.history().clone(), position: SourcePosition::at(0) };
+    drop(first);
+    let both = ["numbers".to_string(), "later".to_string()];
+    let mut reader = source.clone().capture(&both, &behind).unwrap();
+    let of = |table: &str| ReadRequest::Keys { table: table.into(), keys: Vec::new() };
+    assert_eq!(reader.request(of("stranger")).unwrap_err().state, None, "it was never asked for");
+    source.restore(&backup);
+    let later = reader.request(of("later")).unwrap_err();
+    assert_eq!(later.state, Some(State::HistoryChanged));
+    let changes = reader.poll(Bounds::BATCH).unwrap_err();
+    assert_eq!(changes.state, Some(State::HistoryChanged), "no change of it would come");
 }
 
 /// Many threads commit; one captures: every change comes once, and the sum is right.

@@ -71,6 +71,14 @@ impl SiteLedger {
         self.history.iter().skip(length.saturating_sub(1)).map(|(_, books)| books)
     }
 
+    /// What there is to move at most: changes of the site's histories, and its rows, which a snapshot reads again.
+    pub fn work(&self) -> u64 {
+        let changes = |history: &[(u64, Books)]| history.iter().map(|(end, _)| *end).max();
+        let rows: usize = self.now.values().map(|rows| rows.len()).sum();
+        let all = changes(&self.history).unwrap_or(0) + changes(&self.abandoned).unwrap_or(0);
+        all + rows as u64
+    }
+
     /// Transactions so far.
     pub fn length(&self) -> usize {
         self.history.len()

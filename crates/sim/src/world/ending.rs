@@ -12,8 +12,10 @@ use engine::TakeOver;
 use flow::{Apply, Mode};
 use proof::{Reason, Verdict};
 
-/// Rounds within which everything must be at rest.
-const ROUNDS_MOST: u32 = 3_000;
+/// Rounds within which everything must be at rest, whatever there is to do.
+const ROUNDS_MOST: u64 = 3_000;
+/// Times that a change may be moved before that: it is captured, applied by two flows, and replayed uncompacted.
+const MOVES_MOST: u64 = 4;
 
 impl World {
     /// Nothing goes wrong any more.
@@ -50,7 +52,8 @@ impl World {
     pub(super) fn come_to_rest(&mut self) -> Result<(), Violation> {
         // An applier that opens asks its capture for rows: one idle round says nothing yet.
         let mut idle = 0;
-        for _ in 0..ROUNDS_MOST {
+        let rounds = self.rounds_most();
+        for _ in 0..rounds {
             let mut moved = self.step_all()? == Found::Something;
             self.observe()?;
             if !moved && !self.stopped.is_empty() {
@@ -68,7 +71,13 @@ impl World {
                 return Ok(());
             }
         }
-        Err(Violation::new("V live", format!("not at rest after {ROUNDS_MOST} rounds")))
+        Err(Violation::new("V live", format!("not at rest after {rounds} rounds")))
+    }
+
+    /// A round moves at least as much as one call may, of whatever is left to move.
+    fn rounds_most(&self) -> u64 {
+        let work: u64 = self.oracle().sites.values().map(|site| site.work()).sum();
+        ROUNDS_MOST + MOVES_MOST * work / self.plan.bounds.changes as u64
     }
 
     /// One step of every capture and every applier.
