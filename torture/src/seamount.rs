@@ -280,6 +280,22 @@ impl Running {
         self.must_have_ended_sanely()
     }
 
+    /// As [`Running::has_ended_within`], of a tracer whose program has ended. It is ended by force where it does not end:
+    /// strace 6.1 now and then waits for ever for a thread that was killed before it was first seen.
+    ///
+    /// # Errors
+    /// The program lives, or crashed.
+    pub(crate) fn tracer_has_ended_within(mut self, within: Duration) -> Result<()> {
+        if let Err(late) = self.wait(within) {
+            if signal::child_of(self.child.id()).is_some() {
+                return Err(late);
+            }
+            self.child.kill().context("strace cannot be ended")?;
+            self.child.wait().context("strace was lost")?;
+        }
+        self.must_have_ended_sanely()
+    }
+
     /// Fails when it has ended by a panic or a crash of its own. An error that is told is none, nor is our SIGKILL.
     ///
     /// # Errors

@@ -80,7 +80,7 @@ impl Scene {
             }
             running.end_by_force_within(GRACE)?;
         } else {
-            running.has_ended_within(GRACE)?;
+            running.tracer_has_ended_within(GRACE)?;
         }
         let text = std::fs::read_to_string(&self.trace).context("strace has written nothing")?;
         Ok((text, done))
