@@ -275,7 +275,7 @@ impl Running {
     ///
     /// # Errors
     /// It does not end, or crashed.
-    pub(crate) fn has_ended_within(mut self, within: Duration) -> Result<()> {
+    fn has_ended_within(mut self, within: Duration) -> Result<()> {
         self.wait(within)?;
         self.must_have_ended_sanely()
     }
