@@ -164,4 +164,14 @@ pub(super) const ENTRIES: &[Entry] = &[
             "engine: letters_that_are_lost_with_an_older_folder_are_no_silence",
         ),
     },
+    Entry {
+        code: "E0523",
+        title: "certificates are not what was sealed",
+        text: "A certificate carries the hash of each of its lines and of the certificate before it, and the audit log\n\
+               keeps the head of each. A byte was changed, a certificate taken out, moved, written anew, or the newest\n\
+               ones taken away: by other means than seamount, or the disk holds them wrong. The message names the\n\
+               certificate and the line. Those before it stand; it and those behind it prove nothing. Rows are not\n\
+               concerned: prove again what it was about. `seamount certificate verify FILE` compares with an export.",
+        example: Example::Shown("cli: certified::every_flipped_byte_is_found_and_placed"),
+    },
 ];
