@@ -11,7 +11,7 @@ use proof::{About, Certificate, Head, Linked, TableProof};
 use std::collections::BTreeMap;
 
 /// What entries of the audit log that tell of a certificate are called.
-const ACT: &str = "certificate";
+pub(crate) const ACT: &str = "certificate";
 
 /// The entry that tells of a certificate: `stock EQUAL, head 3:HASH, flow id 17`.
 pub(crate) fn act(flow: FlowId, certificate: &Certificate) -> Act {
@@ -42,32 +42,41 @@ fn told(detail: &str) -> Option<(FlowId, Head)> {
 /// Seals a proof as the link behind the flow's newest one, and stores it. `about` says everything but that link.
 ///
 /// # Errors
-/// `Corrupt` when the newest one is not what was sealed; the state file cannot be written.
+/// As [`previous`]; the state file cannot be written.
 pub(crate) fn certify(
     state: &State,
     identity: &FlowIdentity,
     proof: &TableProof,
     about: &About<'_>,
 ) -> Result<Certificate> {
-    state.chain_certificate(identity.id, |newest| {
-        let previous = newest.map(|stored| last_link(stored, about.flow_name)).transpose()?;
-        Certificate::seal(proof, &About { previous: previous.flatten().as_ref(), ..*about })
+    state.chain_certificate(identity.id, |previous| {
+        Certificate::seal(proof, &About { previous, ..about.clone() })
     })
 }
 
-/// The newest link; none where it is of an older format, behind which a new chain begins.
-fn last_link(stored: &StoredCertificate, flow: &str) -> Result<Option<Certificate>> {
-    if proof::is_of_older_format(&stored.body) {
-        return Ok(None);
+/// The link that the next one is chained to: the one that the audit log told of last. Where it is damaged or gone, the
+/// next one is chained to it all the same: proofs go on, and the chain shows for ever what is missing.
+///
+/// # Errors
+/// `Corrupt` when nothing but the newest certificate could tell its head, and it is not what was sealed.
+pub(crate) fn previous(
+    told_last: Option<&str>,
+    newest: Option<&StoredCertificate>,
+) -> Result<Option<Head>> {
+    if let Some((_, head)) = told_last.and_then(told) {
+        return Ok(Some(head));
     }
-    let read = Certificate::read(&stored.body).map_err(|found| {
-        Error::corrupt(format!("the newest certificate of flow {flow} is not what was sealed"))
-            .found(found)
+    // Behind a format that is no more, a new chain begins.
+    let newest = newest.filter(|stored| !proof::is_of_older_format(&stored.body));
+    let Some(stored) = newest else { return Ok(None) };
+    let head = proof::head_of(&stored.body).ok_or_else(|| {
+        Error::corrupt(format!("the newest certificate of flow id {} is damaged", stored.flow))
+            .found("its hash does not fit, and the audit log does not tell of it")
             .effect("no new certificate is chained to it")
-            .fix(format!("seamount certificate verify {flow}"))
+            .fix("seamount certificate verify all")
             .code("E0514")
     })?;
-    Ok(Some(read))
+    Ok(Some(head))
 }
 
 #[cfg(test)]

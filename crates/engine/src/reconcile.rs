@@ -104,9 +104,10 @@ pub fn reconcile(
         reconciler.mend(&limits, plans, motion, &mut outcome)?;
     }
     outcome.found.sort_by_key(|proof| match proof.verdict {
+        Verdict::Unproven(Reason::Empty) => 2,
         Verdict::Unproven(_) => 0,
         Verdict::Different { .. } => 1,
-        Verdict::Equal => 2,
+        Verdict::Equal => 3,
     });
     Ok(outcome)
 }

@@ -137,10 +137,11 @@ impl Histories {
         Ok(())
     }
 
-    /// The first change of a key may tell what was there before.
+    /// The first change of a key may tell what was there before: since when is known no further back than the log.
     fn begin(&mut self, bytes: &[u8], before: &State) {
         if !self.versions.contains_key(bytes) {
-            let first = Version { offset: Offset::START, since: i64::MIN, row: before.digest() };
+            let since = self.begins_at.unwrap_or(i64::MIN);
+            let first = Version { offset: Offset::START, since, row: before.digest() };
             self.versions.insert(bytes.to_vec(), vec![first]);
         }
     }

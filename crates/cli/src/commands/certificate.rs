@@ -124,7 +124,7 @@ fn line(flow: &str, proven: &Proven, output: &Output) {
         "site": read.map(|c| &c.site),
         "table": read.map(|c| &c.target_table),
         "made_at": proven.stored.made_at,
-        "verdict": if read.is_some() { proven.stored.verdict.as_str() } else { "DAMAGED" },
+        "verdict": read.map_or("DAMAGED", |c| c.verdict.as_str()),
         "says": proven.says(),
         "hash": read.map(|c| &c.hash),
     }));

@@ -5,7 +5,7 @@ use super::{State, failed, optional, prepared};
 use crate::certify;
 use change::FlowId;
 use connect::Result;
-use proof::Certificate;
+use proof::{Certificate, Head};
 use rusqlite::{Connection, Row, params};
 
 /// A stored certificate.
@@ -24,18 +24,21 @@ pub struct StoredCertificate {
 }
 
 impl State {
-    /// Appends the certificate that `seal` makes of the flow's newest one. The audit log tells of its head, in the same
-    /// transaction, so that nobody takes it away unseen.
+    /// Appends the certificate that `seal` chains to the head of the flow's newest one. The audit log tells of its head,
+    /// in the same transaction, so that nobody takes it away unseen.
     ///
     /// # Errors
-    /// What `seal` says; the file cannot be written.
+    /// What `seal` says; `Corrupt` when the newest one is damaged and nothing else tells its head; the file cannot be
+    /// written.
     pub fn chain_certificate(
         &self,
         flow: FlowId,
-        seal: impl FnOnce(Option<&StoredCertificate>) -> Result<Certificate>,
+        seal: impl FnOnce(Option<Head>) -> Result<Certificate>,
     ) -> Result<Certificate> {
         self.audited(|db| {
-            let certificate = seal(newest(db, flow)?.as_ref())?;
+            let told_last = told_last(db, flow)?;
+            let previous = certify::previous(told_last.as_deref(), newest(db, flow)?.as_ref())?;
+            let certificate = seal(previous)?;
             let Certificate { ended_at, verdict, .. } = &certificate;
             db.execute(
                 "insert into certificate (flow, made_at, verdict, body) values (?1, ?2, ?3, ?4)",
@@ -63,6 +66,16 @@ impl State {
             .map_err(failed("certificates cannot be read"))?;
         rows.collect::<rusqlite::Result<_>>().map_err(failed("certificates cannot be read"))
     }
+}
+
+/// What the audit log says of the flow's newest certificate.
+fn told_last(db: &Connection, flow: FlowId) -> Result<Option<String>> {
+    let mut query = prepared(
+        db,
+        "select detail from audit where what = ?1 and detail like '%, head %, flow id ' || ?2
+         order by number desc limit 1",
+    )?;
+    optional(query.query_row(params![certify::ACT, flow.to_string()], |row| row.get(0)))
 }
 
 fn newest(db: &Connection, flow: FlowId) -> Result<Option<StoredCertificate>> {

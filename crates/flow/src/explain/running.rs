@@ -99,8 +99,9 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "E0514",
         title: "a certificate reads back wrong",
-        text: "The certificate before this one was changed since it was written, or the disk holds it wrong. No new one is\n\
-               chained to it: a chain over a broken link proves nothing. `seamount certificate verify FLOW` names the link.",
+        text: "The newest certificate of the flow is not what was sealed, and the audit log does not tell its hash either, so\n\
+               that nothing is left to chain the next one to. No new one is made: a chain over a broken link proves\n\
+               nothing. `seamount certificate verify all` names the place; put the state folder back from a copy.",
         example: Example::Shown("engine: a changed certificate breaks the chain"),
     },
     Entry {

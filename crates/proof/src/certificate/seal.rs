@@ -4,7 +4,7 @@ use super::fields::{
     Cost, Coverage, DifferenceEntry, LagEntry, Mended, Offsets, Positions, SystematicEntry,
 };
 use super::{Certificate, FORMAT, layout};
-use crate::chain::{Head, Linked};
+use crate::chain::Head;
 use crate::outcome::TableProof;
 use crate::subject::{Excluded, RowPath, Subject, Writer};
 use crate::verdict::{Difference, DifferenceKind, Verdict};
@@ -15,6 +15,7 @@ use connect::{Error, Result};
 const LISTED: usize = 1000;
 
 /// What a certificate says beside its proof.
+#[derive(Clone)]
 pub struct About<'a> {
     /// The flow's name.
     pub flow_name: &'a str,
@@ -32,8 +33,8 @@ pub struct About<'a> {
     pub excluded: &'a [Excluded],
     /// The secret seed of row hashes; hashes of keys stand on it too.
     pub key: DigestKey,
-    /// The certificate before.
-    pub previous: Option<&'a Certificate>,
+    /// The head of the certificate before.
+    pub previous: Option<Head>,
     /// What was mended before.
     pub mended: Option<Mended>,
 }
@@ -62,7 +63,7 @@ impl Certificate {
     /// # Errors
     /// `Internal` when a key does not fit its table.
     pub fn seal(proof: &TableProof, about: &About<'_>) -> Result<Certificate> {
-        let (number, previous) = Head::next(about.previous.map(Linked::head).as_ref());
+        let (number, previous) = Head::next(about.previous.as_ref());
         let schema =
             |of: fn(&RowPath) -> &TableSchema| about.path.map(of).map(fingerprint).transpose();
         let mut certificate = Certificate {

@@ -26,7 +26,7 @@ fn chain() -> Vec<Certificate> {
         }
         let mended = Mended { found_by: 2, asked: 1, repaired: 0, dropped: 1 };
         let about = About {
-            previous: chain.last(),
+            previous: chain.last().map(Linked::head),
             mended: (round == 2).then_some(mended),
             ..About::of(&subject, DigestKey::new(1))
         };
@@ -205,8 +205,10 @@ fn a_forged_certificate_does_not_continue_the_chain() {
     world.pace = 0;
     let subject = world.subject(Writer::Flow);
     for place in 1..4 {
-        let about =
-            About { previous: Some(&chain[place - 1]), ..About::of(&subject, DigestKey::new(1)) };
+        let about = About {
+            previous: Some(chain[place - 1].head()),
+            ..About::of(&subject, DigestKey::new(1))
+        };
         chain[place] = Certificate::seal(&world.prove(), &about).unwrap();
         assert!(chain[place].is_equal());
         let bodies = stored(&chain);
@@ -228,6 +230,7 @@ fn certificates_of_several_flows_are_chains_of_their_own() {
     let mut subject = world.subject(Writer::Flow);
     subject.flow = change::FlowId::mint(99);
     let other = |previous: Option<&Certificate>, world: &mut World| {
+        let previous = previous.map(Linked::head);
         let about = About { previous, ..About::of(&subject, DigestKey::new(1)) };
         Certificate::seal(&world.prove(), &about).unwrap()
     };

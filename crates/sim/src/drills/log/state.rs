@@ -5,10 +5,10 @@
 
 use crate::{Random, Violation, difference};
 use change::{DigestKey, FlowId, Generation, HolderId, LaneId, Offset, Op, SnapshotId, Value};
-use engine::{LetterStatus, NewLetter, SnapshotState, State, StoredCertificate};
+use engine::{LetterStatus, NewLetter, SnapshotState, State};
 use eventlog::{LockHolder, StateLock};
 use faultdisk::Disk;
-use proof::{About, Certificate, Reason, TableProof, Writer};
+use proof::{About, Certificate, Head, Reason, TableProof, Writer};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -99,8 +99,8 @@ fn call(state: &State, lines: &mut Lines, chance: &mut Random) -> connect::Resul
         }
         2 => {
             let number = count(lines, "certificate") + 1;
-            let certify = |newest: Option<&StoredCertificate>| {
-                let certificate = certificate(flow, newest, chance)?;
+            let certify = |previous: Option<Head>| {
+                let certificate = certificate(flow, previous, chance)?;
                 let length = certificate.to_bytes().len();
                 lines.insert(format!("certificate {number} UNPROVEN {length}"));
                 Ok(certificate)
@@ -146,12 +146,11 @@ fn settle(state: &State, lines: &mut Lines, flow: FlowId) -> connect::Result<()>
 /// A certificate of a site that is away, with a reason of any length.
 fn certificate(
     flow: FlowId,
-    newest: Option<&StoredCertificate>,
+    previous: Option<Head>,
     chance: &mut Random,
 ) -> connect::Result<Certificate> {
     let away = "away ".repeat(usize::try_from(chance.below(1_000)).expect("small"));
     let proof = TableProof::unseen("shop", "item", "stock", Reason::Unavailable(away), 1);
-    let previous = newest.map(|stored| Certificate::read(&stored.body).expect("it was sealed"));
     let about = About {
         flow_name: "stock",
         flow,
@@ -161,7 +160,7 @@ fn certificate(
         writer: Writer::Flow,
         excluded: &[],
         key: DigestKey::new(1),
-        previous: previous.as_ref(),
+        previous,
         mended: None,
     };
     Certificate::seal(&proof, &about)
