@@ -33,6 +33,9 @@ pub enum RowWork {
     Upsert(RecordBatch),
     /// Rows known to be new; the target may use its fastest way and falls back to an upsert.
     Insert(RecordBatch),
+    /// Overwrite by key the cells of rows that are there, in a table narrowed to its key and the columns that were
+    /// sent; others stand as they are. A key that is not there is no error: the rows affected tell.
+    Update(RecordBatch),
     /// Delete by key; the batch has the key columns only, in key order. A key that is not there is no error.
     Delete(RecordBatch),
 }
@@ -41,9 +44,10 @@ impl RowWork {
     /// Number of rows.
     pub fn rows(&self) -> usize {
         match self {
-            RowWork::Upsert(rows) | RowWork::Insert(rows) | RowWork::Delete(rows) => {
-                rows.num_rows()
-            }
+            RowWork::Upsert(rows)
+            | RowWork::Insert(rows)
+            | RowWork::Update(rows)
+            | RowWork::Delete(rows) => rows.num_rows(),
         }
     }
 }

@@ -11,10 +11,11 @@ use crate::lane::Lane;
 use crate::orders::Orders;
 use crate::repairs::Repairs;
 use crate::state::{FlowIdentity, Letter};
+use crate::write::one::not_there;
 use crate::write::{Manner, Writer};
 use change::planted::{Defect, is_planted};
 use change::{Group, Offset};
-use connect::{Bounds, Error, Fate, Kind, Result, State as Named, Target};
+use connect::{Bounds, Error, Fate, Kind, Result, RowWork, State as Named, Target};
 use flow::{Flow, TransactionMode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -350,7 +351,10 @@ impl Applier {
             })?;
             let (table, works) = crate::letters::writes(letter, path)?;
             for work in &works {
-                txn.write(&table, work)?;
+                let written = txn.write(&table, work)?;
+                if matches!(work, RowWork::Update(_)) && written == 0 {
+                    return Err(not_there());
+                }
             }
             progress = vec![lane.progress.clone()];
             lane.tell(txn.as_mut())?;

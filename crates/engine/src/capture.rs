@@ -271,6 +271,7 @@ impl LaneCapture {
         };
         snapshot.begin.get_or_insert(offset);
         snapshot.complete = chunk.upto.is_none();
+        snapshot.end = snapshot.complete.then_some(offset);
         snapshot.after = chunk.upto;
         state.set_snapshot(self.lane.id, &chunk.table, &snapshot)
     }
@@ -281,7 +282,7 @@ impl LaneCapture {
                 let id = SnapshotId::mint(self.assembly.environment.random.bits());
                 // Known before its first chunk is in the log: a flow that opens between chunk and note begins in time.
                 let begin = Some(self.newest.next());
-                let snapshot = SnapshotState { id, begin, after: None, complete: false };
+                let snapshot = SnapshotState::wanted(id, begin);
                 self.assembly.state.set_snapshot(self.lane.id, &table, &snapshot)?;
                 self.snapshots.insert(id);
                 self.reader.request(ReadRequest::Snapshot { table, id, after: None })

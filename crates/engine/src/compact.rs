@@ -3,12 +3,12 @@
 //! Pure. A legal sequence can become illegal when it is compacted (two rows that swap a unique value): the
 //! applier then falls back to source order, so compaction may be as simple as it is here.
 
-use crate::effect::{At, Effect, Effects};
-use crate::path::TablePath;
-use arrow::array::RecordBatch;
-use arrow::compute::interleave_record_batch;
-use connect::{Counters, Error, Result, RowWork};
-use std::collections::HashMap;
+use crate::effect::{At, Effect, Effects, Unsent};
+use crate::path::{TablePath, narrowed};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::{interleave, interleave_record_batch};
+use connect::{Counters, Error, Result, RowWork, TargetTable};
+use std::collections::{BTreeMap, HashMap};
 
 /// What is left to do for one table.
 pub(crate) struct Net {
@@ -16,6 +16,8 @@ pub(crate) struct Net {
     pub(crate) clear: bool,
     /// Deletes, then upserts, each sorted by key.
     pub(crate) work: Vec<RowWork>,
+    /// Then rows of which cells were not sent, by the columns that were.
+    pub(crate) in_part: Vec<(TargetTable, RecordBatch)>,
     /// The fates of the changes that went in; parked ones are counted by who parks them.
     pub(crate) counters: Counters,
 }
@@ -23,8 +25,39 @@ pub(crate) struct Net {
 /// The newest effect on one key. A change has its fate at one key only: the one it wrote or removed.
 struct Newest {
     at: At,
-    written: bool,
+    what: Standing,
     carries_fate: bool,
+}
+
+/// What stands under a key in the end.
+#[derive(PartialEq)]
+enum Standing {
+    /// No row.
+    Gone,
+    /// A row, but for cells that other rows of the blocks hold, or that were not sent and stand at the target.
+    Row { filled: Vec<(usize, At)>, unsent: Option<Unsent> },
+}
+
+impl Standing {
+    const WHOLE: Standing = Standing::Row { filled: Vec::new(), unsent: None };
+
+    /// A row of which cells were not sent, over what stood there before. Over a row that is gone it cannot come: the
+    /// target will not find it and says so.
+    fn over(unsent: &Unsent, before: Option<&Newest>) -> Standing {
+        let Some(Newest { at, what: Standing::Row { filled, unsent: lacking }, .. }) = before
+        else {
+            return Standing::Row { filled: Vec::new(), unsent: Some(unsent.clone()) };
+        };
+        let lacks = |column: &usize| lacking.as_ref().is_some_and(|l| l.contains(column));
+        let (still, there): (Vec<usize>, Vec<usize>) = unsent.iter().partition(|c| lacks(c));
+        let place = |column: usize| {
+            filled.iter().find(|(filled, _)| *filled == column).map_or(*at, |(_, at)| *at)
+        };
+        Standing::Row {
+            filled: there.into_iter().map(|column| (column, place(column))).collect(),
+            unsent: (!still.is_empty()).then(|| still.into()),
+        }
+    }
 }
 
 /// Compacts the effects of one table. Refused changes are left out.
@@ -48,16 +81,20 @@ pub(crate) fn compact(path: &TablePath, effects: &Effects) -> Result<Net> {
                 counters.superseded += overtaken as u64 + u64::from(clear);
                 clear = true;
             }
-            Effect::Write { row, moved_from } => {
+            Effect::Write { row, moved_from, unsent } => {
                 if let Some(from) = *moved_from {
-                    let gone = Newest { at: from, written: false, carries_fate: false };
+                    let gone = Newest { at: from, what: Standing::Gone, carries_fate: false };
                     put(&mut newest, &mut counters, from, gone);
                 }
-                let now = Newest { at: *row, written: true, carries_fate: true };
+                let what = match unsent {
+                    Some(unsent) => Standing::over(unsent, newest.get(effects.key(*row))),
+                    None => Standing::WHOLE,
+                };
+                let now = Newest { at: *row, what, carries_fate: true };
                 put(&mut newest, &mut counters, *row, now);
             }
             Effect::Remove { row } => {
-                let gone = Newest { at: *row, written: false, carries_fate: true };
+                let gone = Newest { at: *row, what: Standing::Gone, carries_fate: true };
                 put(&mut newest, &mut counters, *row, gone);
             }
         }
@@ -65,27 +102,67 @@ pub(crate) fn compact(path: &TablePath, effects: &Effects) -> Result<Net> {
     counters.applied = newest.values().filter(|n| n.carries_fate).count() as u64 + u64::from(clear);
     let mut sorted: Vec<(&[u8], Newest)> = newest.into_iter().collect();
     sorted.sort_unstable_by_key(|(key, _)| *key);
-    let places = |written: bool| -> Vec<(usize, usize)> {
-        let of_kind = sorted.iter().filter(|(_, n)| n.written == written);
-        of_kind.map(|(_, n)| (n.at.block, n.at.row)).collect()
-    };
+    let (mut gone, mut written) = (Vec::new(), Vec::new());
+    let mut lacking: BTreeMap<Unsent, Vec<Newest>> = BTreeMap::new();
+    for (_, newest) in sorted {
+        match &newest.what {
+            Standing::Gone => gone.push(newest),
+            Standing::Row { unsent: None, .. } => written.push(newest),
+            Standing::Row { unsent: Some(unsent), .. } => {
+                lacking.entry(unsent.clone()).or_default().push(newest);
+            }
+        }
+    }
     let mut work = Vec::new();
-    let gone = places(false);
     if !gone.is_empty() {
         work.push(RowWork::Delete(keys_only(path, &gather(effects, &gone)?)?));
     }
-    let written = places(true);
     if !written.is_empty() {
         work.push(RowWork::Upsert(gather(effects, &written)?));
     }
-    Ok(Net { clear, work, counters })
+    let lacking = lacking.iter();
+    let in_part = lacking.map(|(unsent, rows)| sent(path, unsent, &gather(effects, rows)?));
+    Ok(Net { clear, work, in_part: in_part.collect::<Result<_>>()?, counters })
 }
 
-/// Rows of many blocks as one batch.
-fn gather(effects: &Effects, places: &[(usize, usize)]) -> Result<RecordBatch> {
+/// Rows of many blocks as one batch; of some of them, cells come from other rows.
+fn gather(effects: &Effects, rows: &[Newest]) -> Result<RecordBatch> {
+    let unlike = |e| Error::internal("rows of one table have different columns").caused_by(e);
     let blocks: Vec<&RecordBatch> = effects.blocks.iter().map(|block| &block.rows).collect();
-    interleave_record_batch(&blocks, places)
-        .map_err(|e| Error::internal("rows of one table have different columns").caused_by(e))
+    let places: Vec<(usize, usize)> = rows.iter().map(|n| (n.at.block, n.at.row)).collect();
+    let mut elsewhere: BTreeMap<usize, Vec<(usize, At)>> = BTreeMap::new();
+    for (row, newest) in rows.iter().enumerate() {
+        if let Standing::Row { filled, .. } = &newest.what {
+            for &(column, at) in filled {
+                elsewhere.entry(column).or_default().push((row, at));
+            }
+        }
+    }
+    let whole = interleave_record_batch(&blocks, &places).map_err(unlike)?;
+    if elsewhere.is_empty() {
+        return Ok(whole);
+    }
+    let mut columns: Vec<ArrayRef> = whole.columns().to_vec();
+    for (column, cells) in elsewhere {
+        let mut places = places.clone();
+        cells.into_iter().for_each(|(row, at)| places[row] = (at.block, at.row));
+        let arrays: Vec<_> = blocks.iter().map(|block| block.column(column).as_ref()).collect();
+        columns[column] = interleave(&arrays, &places).map_err(unlike)?;
+    }
+    RecordBatch::try_new(whole.schema(), columns).map_err(unlike)
+}
+
+/// The table narrowed to the columns that were sent, and the rows so.
+pub(crate) fn sent(
+    path: &TablePath,
+    unsent: &Unsent,
+    rows: &RecordBatch,
+) -> Result<(TargetTable, RecordBatch)> {
+    let columns: Vec<usize> =
+        (0..rows.num_columns()).filter(|column| !unsent.contains(column)).collect();
+    let rows =
+        rows.project(&columns).map_err(|e| Error::internal("columns are missing").caused_by(e))?;
+    Ok((narrowed(path.target(), &columns)?, rows))
 }
 
 /// The key columns of rows, in key order.

@@ -4,13 +4,14 @@
 //! every change read has exactly one fate.
 
 use crate::path::{Passed, TablePath};
-use arrow::array::{Array, RecordBatch, UInt32Array};
+use arrow::array::{Array, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::row::{RowConverter, Rows, SortField};
 use change::planted::{Defect, is_planted};
 use change::{ChangeBatch, Offset, Op, canonical};
 use connect::{Error, Kind, Result};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Why a change waits that is not bad itself.
 pub(crate) const BEHIND_A_LETTER: &str = "an earlier change of this key is set aside";
@@ -28,6 +29,9 @@ pub(crate) struct At {
     pub(crate) row: usize,
 }
 
+/// Columns of the target whose cells the source has not sent, since they did not change.
+pub(crate) type Unsent = Arc<[usize]>;
+
 /// What one change does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -35,8 +39,9 @@ pub(crate) enum Effect {
     Filtered,
     /// Empties the table (the owner's share).
     Clear,
-    /// Writes a row; its key was another before, if `moved_from` says so.
-    Write { row: At, moved_from: Option<At> },
+    /// Writes a row; its key was another before, if `moved_from` says so. Where cells were not sent it is there
+    /// already, and those stand.
+    Write { row: At, moved_from: Option<At>, unsent: Option<Unsent> },
     /// Removes a row by key.
     Remove { row: At },
     /// Cannot be applied: set aside.
@@ -52,12 +57,24 @@ pub(crate) struct Refused {
     pub(crate) row: Option<At>,
     /// The key it moves the row away from.
     pub(crate) moved_from: Option<At>,
+    /// The cells of the row that were not sent.
+    pub(crate) unsent: Option<Unsent>,
     pub(crate) reason: String,
 }
 
 impl Refused {
     fn new(row: Option<At>, reason: impl Into<String>) -> Self {
-        Refused { key: row, row, moved_from: None, reason: reason.into() }
+        Refused { key: row, row, moved_from: None, unsent: None, reason: reason.into() }
+    }
+
+    /// Sets aside what writes or removes a row; none for other effects.
+    pub(crate) fn of(effect: &Effect, reason: impl Into<String>) -> Option<Self> {
+        let (row, moved_from, unsent) = match effect {
+            Effect::Write { row, moved_from, unsent } => (*row, *moved_from, unsent.clone()),
+            Effect::Remove { row } => (*row, None, None),
+            Effect::Filtered | Effect::Clear | Effect::Refused(_) => return None,
+        };
+        Some(Refused { moved_from, unsent, ..Refused::new(Some(row), reason) })
     }
 }
 
@@ -110,15 +127,18 @@ impl Effects {
         let new = self.images(path, batch, batch.new_images(), |op, _| op.has_new())?;
         let old = self
             .images(path, batch, batch.old(), |op, row| op.has_old() && batch.has_old_image(row))?;
+        let mut patterns: Vec<Unsent> = Vec::new();
         for (row, (&op, &ordinal)) in batch.ops().iter().zip(batch.ordinals()).enumerate() {
-            let effect = if unsent(batch, row) && !is_planted(Defect::UnchangedAsNull) {
-                let reason = "the source did not send every cell and no old image fills them";
-                let key = new[row].place();
-                // A replay of this row would write null for what was not sent.
-                Effect::Refused(Refused { row: None, ..Refused::new(key, reason) })
-            } else {
-                self.effect(op, &old[row], &new[row])
-            };
+            let mut effect = self.effect(op, &old[row], &new[row]);
+            let unsent = unsent(batch, row);
+            if !unsent.is_empty() && !is_planted(Defect::UnchangedAsNull) {
+                let known = patterns.iter().find(|pattern| ***pattern == *unsent).cloned();
+                let unsent = known.unwrap_or_else(|| {
+                    patterns.push(unsent.into());
+                    patterns[patterns.len() - 1].clone()
+                });
+                effect = in_part(path, effect, unsent);
+            }
             self.items.push(Item { offset, ordinal, op, effect });
         }
         Ok(())
@@ -137,7 +157,7 @@ impl Effects {
             (Op::Delete, Image::Kept(at), _) => Effect::Remove { row: *at },
             (Op::Delete, ..) => Effect::Filtered,
             (_, _, Image::Kept(row)) => {
-                Effect::Write { row: *row, moved_from: self.moved(old, *row) }
+                Effect::Write { row: *row, moved_from: self.moved(old, *row), unsent: None }
             }
             (Op::Update, Image::Kept(at), Image::Filtered) => Effect::Remove { row: *at },
             _ => Effect::Filtered,
@@ -240,7 +260,7 @@ impl Effects {
         let mut items = std::mem::take(&mut self.items);
         for item in &mut items {
             let (row, from) = match &item.effect {
-                Effect::Write { row, moved_from } => (*row, *moved_from),
+                Effect::Write { row, moved_from, .. } => (*row, *moved_from),
                 Effect::Remove { row } => (*row, None),
                 Effect::Clear => {
                     // What waited is gone at the source.
@@ -262,8 +282,8 @@ impl Effects {
             if parked.contains(&key) || from_key.as_ref().is_some_and(|k| parked.contains(k)) {
                 parked.insert(key);
                 parked.extend(from_key);
-                let refused = Refused::new(Some(row), BEHIND_A_LETTER);
-                item.effect = Effect::Refused(Refused { moved_from: from, ..refused });
+                let refused = Refused::of(&item.effect, BEHIND_A_LETTER);
+                item.effect = Effect::Refused(refused.expect("it writes or removes a row"));
             }
         }
         self.items = items;
@@ -289,7 +309,26 @@ impl Image {
     }
 }
 
-/// Whether a row has a cell that the source did not send.
-fn unsent(batch: &ChangeBatch, row: usize) -> bool {
-    batch.unchanged().iter().flatten().any(|mask| mask.is_valid(row) && mask.value(row))
+/// The columns whose cells the source did not send with a row.
+fn unsent(batch: &ChangeBatch, row: usize) -> Vec<usize> {
+    let masks = batch.unchanged().iter().enumerate();
+    let lacks = |mask: &BooleanArray| mask.is_valid(row) && mask.value(row);
+    masks.filter(|(_, mask)| mask.as_ref().is_some_and(lacks)).map(|(column, _)| column).collect()
+}
+
+/// The effect of a change of which cells were not sent. The row it changes is at the target, with those cells as they
+/// are still at the source, so it is written in part; but an expression cannot be computed over them, nor can a row be
+/// written under another key without them.
+fn in_part(path: &TablePath, effect: Effect, unsent: Unsent) -> Effect {
+    let key = match effect {
+        Effect::Write { row, moved_from: None, .. } if path.keeps(&unsent) => {
+            return Effect::Write { row, moved_from: None, unsent: Some(unsent) };
+        }
+        Effect::Write { row, .. } | Effect::Remove { row } => Some(row),
+        Effect::Refused(refused) => refused.key,
+        Effect::Filtered | Effect::Clear => None,
+    };
+    let reason = "the source did not send every cell and no old image fills them";
+    // A replay of this row would write null for what was not sent.
+    Effect::Refused(Refused { row: None, ..Refused::new(key, reason) })
 }

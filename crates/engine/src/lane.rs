@@ -122,12 +122,23 @@ impl Lane {
     fn order(&self, assembly: &Assembly, orders: &Orders, table: &FlowTable) -> Result<()> {
         if orders.are_carried_out() {
             let id = SnapshotId::mint(assembly.environment.random.bits());
-            let wanted = SnapshotState { id, begin: None, after: None, complete: false };
+            let wanted = SnapshotState::wanted(id, None);
             assembly.state.set_snapshot(self.id, &table.source, &wanted)?;
         }
         let table = table.source.clone();
         orders.place(&self.site.name, CaptureOrder::Snapshot { table });
         Ok(())
+    }
+
+    /// Whether a snapshot reads the rows of a table again behind a place.
+    pub(crate) fn is_read_behind(
+        &self,
+        assembly: &Assembly,
+        table: &str,
+        place: Offset,
+    ) -> Result<bool> {
+        let snapshot = assembly.state.stream(self.id, table)?.snapshot;
+        Ok(snapshot.is_some_and(|snapshot| snapshot.comes_behind(place)))
     }
 
     /// Where a flow that has no progress here begins: at the snapshots of its streams where the log still holds

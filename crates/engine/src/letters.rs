@@ -6,13 +6,12 @@
 use crate::apply::Applier;
 use crate::engine::Engine;
 use crate::fates::Told;
-use crate::path::TablePath;
+use crate::path::{TablePath, narrowed};
 use crate::state::{Letter, LetterStatus, NewLetter};
-use change::{Op, TableSchema, Value};
+use change::{Op, Value};
 use connect::{Error, Fate, Kind, Result, RowWork, TargetTable};
 use flow::Flow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// What a replay of letters came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,7 +130,8 @@ pub(crate) fn writes(letter: &Letter, path: &TablePath) -> Result<(TargetTable, 
         Op::Delete => gone(&change.row)?,
         _ => {
             let row = std::slice::from_ref(&change.row);
-            change::value::batch(schema, row).map(RowWork::Upsert).map_err(unfit)?
+            let kind = if change.in_part { RowWork::Update } else { RowWork::Upsert };
+            change::value::batch(schema, row).map(kind).map_err(unfit)?
         }
     });
     Ok((table, works))
@@ -149,12 +149,10 @@ fn known_columns(letter: &Letter, path: &TablePath) -> Result<TargetTable> {
     if as_now && row.len() == now.columns().len() {
         return Ok(target.clone());
     }
-    let known = columns.iter().map(|name| now.index_of(name).map(|at| now.columns()[at].clone()));
-    let known: Vec<_> = known.collect::<Option<_>>().ok_or_else(unfit)?;
+    let known = columns.iter().map(|name| now.index_of(name));
+    let known: Vec<usize> = known.collect::<Option<_>>().ok_or_else(unfit)?;
     if known.is_empty() || row.len() != known.len() {
         return Err(unfit());
     }
-    let key: Vec<&str> = now.key_names().collect();
-    let schema = TableSchema::new(known, &key).map_err(|_| unfit())?;
-    Ok(TargetTable { schema: Arc::new(schema), ..target.clone() })
+    narrowed(target, &known).map_err(|_| unfit())
 }

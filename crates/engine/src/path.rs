@@ -137,6 +137,15 @@ impl TablePath {
         differs(rows.column(place), self.target.schema.columns()[place].ty, &owner.value).map(Some)
     }
 
+    /// Whether cells of source columns are those of the same target columns, as they are, and no part of what a row is
+    /// found by.
+    pub(crate) fn keeps(&self, columns: &[usize]) -> bool {
+        let schema = &self.target.schema;
+        let owner = self.target.owner.as_ref().and_then(|owner| schema.index_of(&owner.column));
+        let found_by = |column: &usize| schema.key().contains(column) || owner == Some(*column);
+        self.transform.is_none() && !columns.iter().any(found_by)
+    }
+
     /// Whether ranges of the source key are ranges of the target key, so that a snapshot's chunk can replace its
     /// range at the target.
     pub fn keeps_key_order(&self) -> bool {
@@ -152,6 +161,19 @@ impl TablePath {
         });
         Some(Key(cells.collect()))
     }
+}
+
+/// A target table with some of its columns only; its key must be among them.
+///
+/// # Errors
+/// The columns do not make a table.
+pub(crate) fn narrowed(table: &TargetTable, columns: &[usize]) -> Result<TargetTable> {
+    let schema = &table.schema;
+    let kept = columns.iter().map(|&column| schema.columns()[column].clone()).collect();
+    let key: Vec<&str> = schema.key_names().collect();
+    let schema = TableSchema::new(kept, &key)
+        .map_err(|e| Error::internal("a table cannot be narrowed").caused_by(e))?;
+    Ok(TargetTable { schema: Arc::new(schema), ..table.clone() })
 }
 
 /// Which cells of a column differ from a value; null differs.

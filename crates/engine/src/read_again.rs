@@ -57,6 +57,7 @@ impl ReadAgain {
             key: old.key,
             row: old.row,
             op: Op::Delete,
+            in_part: false,
             moved_from: None,
             lane: letter.lane,
             offset: letter.offset,

@@ -112,11 +112,8 @@ impl Lane {
 
 /// What of a change waits, as the applier sets it aside.
 fn again(item: &Item) -> Option<Refused> {
-    let (row, moved_from) = match &item.effect {
-        Effect::Write { row, moved_from } => (*row, *moved_from),
-        Effect::Remove { row } => (*row, None),
-        Effect::Refused(refused) => return Some(refused.clone()),
-        Effect::Filtered | Effect::Clear => return None,
-    };
-    Some(Refused { key: Some(row), row: Some(row), moved_from, reason: REASON.into() })
+    match &item.effect {
+        Effect::Refused(refused) => Some(refused.clone()),
+        effect => Refused::of(effect, REASON),
+    }
 }

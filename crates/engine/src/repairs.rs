@@ -134,7 +134,7 @@ fn touched_since(
                 effects.add(path, group.offset, batch)?;
                 for item in &effects.items {
                     let places = match &item.effect {
-                        Effect::Write { row, moved_from } => [Some(*row), *moved_from],
+                        Effect::Write { row, moved_from, .. } => [Some(*row), *moved_from],
                         Effect::Remove { row } => [Some(*row), None],
                         Effect::Refused(refused) => [refused.key, refused.moved_from],
                         Effect::Clear => {

@@ -30,6 +30,10 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+/// Columns that files of earlier versions lack: table, column, and what it is.
+const CAME_LATER: [(&str, &str, &str); 2] =
+    [("letter", "at_target", "integer not null default 0"), ("stream", "end_offset", "integer")];
+
 /// The layout this version writes.
 const LAYOUT: i64 = 1;
 
@@ -39,7 +43,7 @@ const TABLES: &str = "
         id integer primary key, site text not null unique, system text, identity text);
     create table if not exists stream (
         lane integer not null, source_table text not null, snapshot integer, begin_offset integer,
-        after_key text, complete integer not null default 0,
+        after_key text, complete integer not null default 0, end_offset integer,
         primary key (lane, source_table)) without rowid;
     create table if not exists flow (
         id integer primary key, name text not null unique, generation integer not null,
@@ -111,7 +115,7 @@ impl State {
                 .fix("run the newer seamount"));
         }
         db.execute_batch(TABLES).map_err(failed("state.db cannot be laid out"))?;
-        fates::add_what_came_later(&db)?;
+        add_what_came_later(&db)?;
         db.pragma_update(None, "user_version", LAYOUT).map_err(failed("state.db"))?;
         Ok(State { db: Arc::new(Mutex::new(db)), author: Arc::default() })
     }
@@ -205,6 +209,21 @@ impl State {
             prepared(&db, "select observed_at, body from observation where subject = ?1")?;
         optional(query.query_row([subject], |row| Ok((row.get(0)?, row.get(1)?))))
     }
+}
+
+/// Adds the columns that files of earlier versions lack.
+fn add_what_came_later(db: &Connection) -> Result<()> {
+    for (table, column, definition) in CAME_LATER {
+        let sql = "select exists (select 1 from pragma_table_info(?1) where name = ?2)";
+        let there: bool = db
+            .query_row(sql, [table, column], |row| row.get(0))
+            .map_err(failed("state.db cannot be read"))?;
+        if !there {
+            db.execute_batch(&format!("alter table {table} add column {column} {definition}"))
+                .map_err(failed("state.db cannot be laid out"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Turns a failure of the state file into an error at the edge.

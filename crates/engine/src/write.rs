@@ -3,8 +3,9 @@
 //! Counts the fate of every change, and asserts before each commit that each has exactly one. What is set aside is
 //! durable in the state file before the target commits past it.
 
-mod one;
+pub(crate) mod one;
 
+use self::one::Outcome;
 use crate::assembly::Assembly;
 use crate::compact::{compact, keys_only};
 use crate::effect::{At, BEHIND_A_LETTER, Effect, Effects, Item, Refused};
@@ -227,6 +228,13 @@ impl<'t> Writer<'t> {
             }
             written?;
             *self.counters(lane) += net.counters;
+            let upto = effects.items.last().map_or(Offset::START, |item| item.offset);
+            for (table, cells) in net.in_part {
+                let overtaken = self.change(lane, path, upto, (&table, cells))?;
+                let counters = self.counters(lane);
+                counters.applied -= overtaken;
+                counters.superseded += overtaken;
+            }
             for item in &effects.items {
                 match &item.effect {
                     Effect::Clear => self.note_emptied(lane, path, item),
@@ -241,12 +249,9 @@ impl<'t> Writer<'t> {
     /// The defect of appliers that take a refusal of the net effect for one of the rows.
     fn park_all(&mut self, lane: &Lane, path: &TablePath, effects: &Effects) {
         for item in &effects.items {
-            if let Effect::Write { row, .. } | Effect::Remove { row } = &item.effect {
-                let (row, reason) = (Some(*row), "refused".into());
-                let refused = Refused { key: row, row, moved_from: None, reason };
-                self.park(lane, path, effects, item, &refused);
-            } else {
-                self.counters(lane).filtered += 1;
+            match Refused::of(&item.effect, "refused") {
+                Some(refused) => self.park(lane, path, effects, item, &refused),
+                None => self.counters(lane).filtered += 1,
             }
         }
     }
@@ -277,23 +282,23 @@ impl<'t> Writer<'t> {
                     self.note_emptied(lane, path, item);
                     continue;
                 }
-                Effect::Write { row, moved_from } => (*row, *moved_from),
+                Effect::Write { row, moved_from, .. } => (*row, *moved_from),
                 Effect::Remove { row } => (*row, None),
             };
             let key = |at| (path.target().name.clone(), effects.canonical_key(path, at));
             let behind = !refused_now.is_empty()
                 && [Some(row), from].into_iter().flatten().any(|at| refused_now.contains(&key(at)));
-            let refusal = if behind {
-                Some(BEHIND_A_LETTER.to_string())
-            } else {
-                self.write_one(path, effects, item, row, from)?
+            let outcome = match behind {
+                true => Outcome::Refused(BEHIND_A_LETTER.into()),
+                false => self.write_one(lane, path, effects, item)?,
             };
-            match refusal {
-                None => self.counters(lane).applied += 1,
-                Some(reason) => {
+            match outcome {
+                Outcome::Written => self.counters(lane).applied += 1,
+                Outcome::Overtaken => self.counters(lane).superseded += 1,
+                Outcome::Refused(reason) => {
                     refused_now.extend([Some(row), from].into_iter().flatten().map(key));
-                    let row = Some(row);
-                    let refused = Refused { key: row, row, moved_from: from, reason };
+                    let refused = Refused::of(&item.effect, reason);
+                    let refused = refused.expect("it writes or removes a row");
                     self.park(lane, path, effects, item, &refused);
                 }
             }
@@ -394,14 +399,21 @@ pub(crate) fn letter(
 ) -> NewLetter {
     let schema = &path.target().schema;
     let cells = |at: At| Value::row(&effects.blocks[at.block].rows, schema, at.row);
+    let was_sent = |column: &usize| refused.unsent.as_ref().is_none_or(|u| !u.contains(column));
+    let sent: Vec<usize> = (0..schema.columns().len()).filter(was_sent).collect();
+    let row = refused.row.map(|at| {
+        let row = cells(at);
+        sent.iter().map(|&column| row[column].clone()).collect()
+    });
     NewLetter {
         lane: lane.id,
         offset: item.offset,
         ordinal: item.ordinal,
         table: path.target().name.clone(),
         key: refused.key.map(|at| effects.canonical_key(path, at)).unwrap_or_default(),
-        row: refused.row.map(cells).unwrap_or_default(),
-        columns: schema.columns().iter().map(|column| column.name.clone()).collect(),
+        row: row.unwrap_or_default(),
+        columns: sent.iter().map(|&column| schema.columns()[column].name.clone()).collect(),
+        in_part: refused.unsent.is_some(),
         moved_from: refused
             .moved_from
             .map(|at| MovedFrom { key: effects.canonical_key(path, at), row: cells(at) }),

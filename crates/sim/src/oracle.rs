@@ -52,6 +52,8 @@ pub struct Oracle {
     pub groups: BTreeMap<LaneId, BTreeMap<u64, Noted>>,
     /// Lanes of sites.
     pub lanes: BTreeMap<String, LaneId>,
+    /// Whether sources send only the cells of a row that changed.
+    pub sends_parts: bool,
     /// Flows as they were seen last.
     pub seen: SeenFlows,
     /// Target rows that a foreign hand has changed, and nobody has mended since: table, site, key.

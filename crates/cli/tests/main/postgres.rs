@@ -97,6 +97,32 @@ fn postgres_is_the_same_in_all_three_modes() {
     }
 }
 
+/// PostgreSQL does not send a large value that an update leaves as it was; it stands at the target all the same, and no
+/// change is set aside for it.
+#[test]
+fn postgres_updates_that_leave_large_values_alone_arrive_in_part() {
+    let stock = Stock::new("hybrid");
+    stock.sql(
+        "ALTER TABLE stock ALTER COLUMN note SET STORAGE EXTERNAL; \
+         UPDATE stock SET note = repeat('long ', 4000) WHERE sku <= 40",
+    );
+    stock.project.expect("run stock --once", 0);
+    stock.sql("UPDATE stock SET qty = qty + 1");
+    stock.sql(
+        "BEGIN; UPDATE stock SET note = repeat('other ', 4000) WHERE sku = 1; \
+         UPDATE stock SET price = 1 WHERE sku IN (1, 2); UPDATE stock SET weight = 2 WHERE sku IN (1, 2); \
+         UPDATE stock SET note = NULL WHERE sku = 3; UPDATE stock SET qty = 0 WHERE sku = 3; COMMIT",
+    );
+    let said = stock.project.expect("run stock --once", 0);
+    stock.assert_same();
+    assert!(!said.out.contains("set aside"), "{}", said.out);
+    assert_eq!(
+        stock.at_central("SELECT count(*) FROM stock WHERE length(note) > 8000").trim(),
+        "39"
+    );
+    stock.project.expect("reconcile stock", 0);
+}
+
 #[test]
 fn postgres_differences_are_named_and_repaired() {
     let stock = Stock::new("hybrid");

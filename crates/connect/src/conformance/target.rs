@@ -30,7 +30,8 @@ pub use letters::{
 };
 pub use owners::{
     clear_stays_with_the_owner, deletes_stay_with_the_owner, retain_orders_text_by_bytes,
-    retain_stays_in_its_range, retain_stays_with_the_owner, writes_of_another_owner_are_refused,
+    retain_stays_in_its_range, retain_stays_with_the_owner, updates_stay_with_the_owner,
+    writes_of_another_owner_are_refused,
 };
 pub use publishing::{
     a_refused_run_shows_nothing, a_run_is_published_with_its_progress, append_adds,
@@ -47,9 +48,9 @@ pub use reading::{
 pub use rows::{
     a_dropped_transaction_leaves_nothing, a_refused_write_leaves_the_transaction_as_it_was,
     a_unique_column_refuses, an_insert_falls_back_to_an_upsert,
-    an_upsert_overwrites_and_is_idempotent, clear_empties_and_counts,
-    composite_keys_come_in_key_order, deleting_an_absent_key_is_no_error, messages_hold_no_values,
-    progress_is_kept_by_flow_and_lane, readers_see_whole_transactions,
+    an_update_writes_what_it_has_of_rows_that_are_there, an_upsert_overwrites_and_is_idempotent,
+    clear_empties_and_counts, composite_keys_come_in_key_order, deleting_an_absent_key_is_no_error,
+    messages_hold_no_values, progress_is_kept_by_flow_and_lane, readers_see_whole_transactions,
     rows_and_progress_come_together,
 };
 pub use shapes::{
@@ -101,6 +102,7 @@ pub fn checks() -> Vec<Check<dyn TargetHarness>> {
         rows::an_insert_falls_back_to_an_upsert,
         rows::deleting_an_absent_key_is_no_error,
         rows::composite_keys_come_in_key_order,
+        rows::an_update_writes_what_it_has_of_rows_that_are_there,
         rows::clear_empties_and_counts,
         letters::fates_come_and_go_with_their_transaction,
         letters::a_letter_that_waits_again_is_recorded_so,
@@ -111,6 +113,7 @@ pub fn checks() -> Vec<Check<dyn TargetHarness>> {
         owners::retain_orders_text_by_bytes,
         owners::writes_of_another_owner_are_refused,
         owners::deletes_stay_with_the_owner,
+        owners::updates_stay_with_the_owner,
         fencing::another_holder_is_fenced,
         fencing::a_known_holder_is_accepted,
         fencing::a_target_can_be_taken_over,

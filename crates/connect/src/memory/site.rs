@@ -147,6 +147,19 @@ impl Site {
         self.tables.find(table)?.rows.get(key).cloned()
     }
 
+    /// Whether the (owner's) row with the key of these cells is there.
+    pub(super) fn is_there(&self, table: &TargetTable, cells: &[Value]) -> Result<bool> {
+        let mut key = Vec::new();
+        for name in self.tables.get(&table.name)?.schema.key_names() {
+            let place = table.schema.index_of(name);
+            key.push(
+                cells[place.ok_or_else(|| Error::invalid(format!("{name} is missing")))?].clone(),
+            );
+        }
+        let row = self.row(&table.name, &OrderedKey(key));
+        Ok(row.is_some_and(|row| self.check_owned(table, &row).is_ok()))
+    }
+
     /// A row with all columns of the target; columns that the flow does not write keep what they hold.
     pub(super) fn complete(
         &self,

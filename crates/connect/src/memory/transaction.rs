@@ -54,6 +54,7 @@ impl TargetTransaction for MemoryTransaction {
             }
             match work {
                 RowWork::Upsert(rows) | RowWork::Insert(rows) => upsert(site, table, rows),
+                RowWork::Update(rows) => update(site, table, rows),
                 RowWork::Delete(keys) => delete(site, table, keys),
             }
         })
@@ -124,6 +125,17 @@ fn upsert(site: &mut Site, table: &TargetTable, rows: &RecordBatch) -> Result<u6
         site.put(table, &row)?;
     }
     Ok(rows.num_rows() as u64)
+}
+
+fn update(site: &mut Site, table: &TargetTable, rows: &RecordBatch) -> Result<u64> {
+    let mut affected = 0;
+    for row in cells(&table.schema, rows)? {
+        if site.is_there(table, &row)? {
+            site.put(table, &row)?;
+            affected += 1;
+        }
+    }
+    Ok(affected)
 }
 
 fn delete(site: &mut Site, table: &TargetTable, rows: &RecordBatch) -> Result<u64> {

@@ -21,6 +21,9 @@ pub(crate) enum TransactionDefect {
     InsertRefusesWhatIsThere,
     AbsentDeleteIsRefused,
     KeysInColumnOrder,
+    UpdateBringsRows,
+    UpdateCountsAbsentRows,
+    UpdatesIgnoreOwner,
     ClearDoesNothing,
     ClearIgnoresOwner,
     RetainIgnoresOwner,
@@ -109,6 +112,7 @@ impl<'a> WrongTransaction<'a> {
                 let columns = batch.columns().iter().rev().cloned().collect();
                 RowWork::Delete(RecordBatch::try_new(batch.schema(), columns).unwrap())
             }
+            (D::UpdateBringsRows, RowWork::Update(batch)) => RowWork::Upsert(batch.clone()),
             (_, RowWork::Upsert(batch)) => {
                 let mut all = cells(batch);
                 all.iter_mut().flatten().for_each(|cell| self.spoil_cell(cell));
@@ -134,6 +138,7 @@ impl TargetTransaction for WrongTransaction<'_> {
         let spoilt = self.spoil(table, work)?;
         let owned = match (self.defect, &spoilt) {
             (D::WritesIgnoreOwner, RowWork::Upsert(_) | RowWork::Insert(_))
+            | (D::UpdatesIgnoreOwner, RowWork::Update(_))
             | (D::DeletesIgnoreOwner, RowWork::Delete(_)) => without_owner(table),
             _ => table.clone(),
         };
@@ -172,6 +177,7 @@ impl TargetTransaction for WrongTransaction<'_> {
             {
                 Err(Error::refused("a key is not there"))
             }
+            Ok(_) if self.defect == D::UpdateCountsAbsentRows => Ok(work.rows() as u64),
             written => written,
         }
     }

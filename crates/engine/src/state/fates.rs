@@ -7,7 +7,7 @@ use super::letters::{Holds, LetterStatus};
 use super::{State, failed, prepared};
 use change::{FlowId, LaneId, Offset};
 use connect::{Fate, Fates, LetterPlace, Result};
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use std::collections::BTreeSet;
 
 /// Number, place and status of a letter, and whether that holds only as long as the target records it.
@@ -108,16 +108,4 @@ pub(crate) fn waiting_in(recorded: &Fates, lane: LaneId, upto: Offset) -> BTreeS
     let wait = recorded.iter().filter(|(_, fate)| **fate == Fate::Waits);
     let places = wait.map(|(place, _)| *place);
     places.filter(|place| place.lane == lane && place.offset <= upto).collect()
-}
-
-/// Adds the column that files of earlier versions lack.
-pub(super) fn add_what_came_later(db: &Connection) -> Result<()> {
-    let sql = "select exists (select 1 from pragma_table_info('letter') where name = 'at_target')";
-    let there: bool =
-        db.query_row(sql, [], |row| row.get(0)).map_err(failed("state.db cannot be read"))?;
-    if !there {
-        db.execute_batch("alter table letter add column at_target integer not null default 0")
-            .map_err(failed("state.db cannot be laid out"))?;
-    }
-    Ok(())
 }

@@ -36,6 +36,20 @@ pub struct SnapshotState {
     pub after: Option<Key>,
     /// Whether its last chunk is durable.
     pub complete: bool,
+    /// Where that chunk stands. `None` before, and in what an earlier version noted.
+    pub end: Option<Offset>,
+}
+
+impl SnapshotState {
+    /// One that is wanted, and none of it read.
+    pub fn wanted(id: SnapshotId, begin: Option<Offset>) -> Self {
+        SnapshotState { id, begin, after: None, complete: false, end: None }
+    }
+
+    /// Whether chunks of it may still come behind a place.
+    pub fn comes_behind(&self, place: Offset) -> bool {
+        !self.complete || self.end.is_some_and(|end| end > place)
+    }
 }
 
 impl State {
@@ -125,7 +139,7 @@ impl State {
         let db = self.db();
         let mut query = prepared(
             &db,
-            "select snapshot, begin_offset, after_key, complete from stream
+            "select snapshot, begin_offset, after_key, complete, end_offset from stream
              where lane = ?1 and source_table = ?2",
         )?;
         let found = optional(query.query_row(params![lane.to_i64(), table], |row| {
@@ -133,11 +147,13 @@ impl State {
             let begin: Option<i64> = row.get(1)?;
             let after: Option<String> = row.get(2)?;
             let complete: bool = row.get(3)?;
+            let end: Option<i64> = row.get(4)?;
             Ok(id.map(|id| SnapshotState {
                 id: SnapshotId::from_i64(id),
                 begin: begin.map(Offset::from_i64),
                 after: after.and_then(|text| serde_json::from_str(&text).ok()),
                 complete,
+                end: end.map(Offset::from_i64),
             }))
         }))?;
         Ok(StreamRecord { table: table.to_string(), snapshot: found.flatten() })
@@ -180,18 +196,20 @@ impl State {
         let after = after.map_err(|e| Error::internal("a key cannot be stored").caused_by(e))?;
         self.db()
             .execute(
-                "insert into stream (lane, source_table, snapshot, begin_offset, after_key, complete)
-                 values (?1, ?2, ?3, ?4, ?5, ?6)
+                "insert into stream
+                     (lane, source_table, snapshot, begin_offset, after_key, complete, end_offset)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  on conflict do update set snapshot = excluded.snapshot,
                      begin_offset = excluded.begin_offset, after_key = excluded.after_key,
-                     complete = excluded.complete",
+                     complete = excluded.complete, end_offset = excluded.end_offset",
                 params![
                     lane.to_i64(),
                     table,
                     snapshot.id.to_i64(),
                     snapshot.begin.map(Offset::to_i64),
                     after,
-                    snapshot.complete
+                    snapshot.complete,
+                    snapshot.end.map(Offset::to_i64)
                 ],
             )
             .map_err(failed("state.db cannot be written"))?;

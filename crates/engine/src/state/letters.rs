@@ -27,6 +27,8 @@ pub struct NewLetter {
     pub row: Vec<Value>,
     /// The names of its cells; empty in letters of versions that did not store them.
     pub columns: Vec<String>,
+    /// Whether only these cells were sent: the row is there, and its other cells stand.
+    pub in_part: bool,
     /// The row under the key it had before, where the change moves it: that key waits too, and goes at a replay.
     pub moved_from: Option<MovedFrom>,
     /// The kind of change.
@@ -61,7 +63,13 @@ impl NewLetter {
 #[serde(untagged)]
 enum StoredRows {
     One(Vec<Value>),
-    Named { columns: Vec<String>, row: Vec<Value>, moved_from: Option<MovedFrom> },
+    Named {
+        columns: Vec<String>,
+        row: Vec<Value>,
+        moved_from: Option<MovedFrom>,
+        #[serde(default)]
+        in_part: bool,
+    },
 }
 
 impl StoredRows {
@@ -70,13 +78,7 @@ impl StoredRows {
             columns: letter.columns.clone(),
             row: letter.row.clone(),
             moved_from: letter.moved_from.clone(),
-        }
-    }
-
-    fn into_parts(self) -> (Vec<String>, Vec<Value>, Option<MovedFrom>) {
-        match self {
-            StoredRows::One(row) => (Vec::new(), row, None),
-            StoredRows::Named { columns, row, moved_from } => (columns, row, moved_from),
+            in_part: letter.in_part,
         }
     }
 }
@@ -335,7 +337,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Letter> {
     let rows: StoredRows = serde_json::from_str(&text).map_err(|e| {
         rusqlite::Error::FromSqlConversionFailure(6, rusqlite::types::Type::Text, e.into())
     })?;
-    let (columns, cells, moved_from) = rows.into_parts();
+    let (columns, cells, moved_from, in_part) = match rows {
+        StoredRows::One(row) => (Vec::new(), row, None, false),
+        StoredRows::Named { columns, row, moved_from, in_part } => {
+            (columns, row, moved_from, in_part)
+        }
+    };
     Ok(Letter {
         id: row.get(0)?,
         change: NewLetter {
@@ -346,6 +353,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Letter> {
             key: row.get(5)?,
             row: cells,
             columns,
+            in_part,
             moved_from,
             op: Op::from_byte(row.get(7)?).unwrap_or(Op::Update),
             reason: row.get(8)?,

@@ -62,7 +62,7 @@ impl State {
             if changed > 0 {
                 txn.execute(
                     "update stream set snapshot = null, begin_offset = null, after_key = null,
-                         complete = 0
+                         complete = 0, end_offset = null
                      where lane = ?1 and source_table = ?2",
                     params![lane.to_i64(), table],
                 )?;

@@ -4,49 +4,115 @@
 //! Invariant: a refused change leaves the rows under both keys as they were, with every cell.
 
 use super::{Manner, Writer};
-use crate::compact::keys_only;
+use crate::compact::{keys_only, sent};
 use crate::effect::{At, Effect, Effects, Item};
+use crate::lane::Lane;
 use crate::path::TablePath;
 use arrow::array::{Array, RecordBatch};
-use connect::{Kind, Result, RowWork};
+use change::Offset;
+use connect::{Error, Kind, Result, RowWork, TargetTable};
+
+/// What became of one change.
+pub(super) enum Outcome {
+    Written,
+    /// It is to a row that is not there yet: a snapshot behind it brings the row.
+    Overtaken,
+    Refused(String),
+}
 
 impl Writer<'_> {
     /// Writes one change; under [`Manner::InOrderParking`] a refusal is returned, not raised.
     pub(super) fn write_one(
         &mut self,
+        lane: &Lane,
         path: &TablePath,
         effects: &Effects,
         item: &Item,
-        row: At,
-        from: Option<At>,
-    ) -> Result<Option<String>> {
+    ) -> Result<Outcome> {
         let one = |at: At| effects.blocks[at.block].rows.slice(at.row, 1);
-        let gone = |at: At| keys_only(path, &one(at)).map(RowWork::Delete);
-        let put = match item.effect {
-            Effect::Remove { .. } => gone(row)?,
-            _ => RowWork::Upsert(one(row)),
+        let (row, from, put) = match &item.effect {
+            Effect::Remove { row } => (*row, None, gone(path, &one(*row))?),
+            Effect::Write { row, unsent: Some(unsent), .. } => {
+                let (table, cells) = sent(path, unsent, &one(*row))?;
+                return self.change_one(lane, path, item.offset, (&table, cells));
+            }
+            Effect::Write { row, moved_from, .. } => {
+                (*row, *moved_from, RowWork::Upsert(one(*row)))
+            }
+            other => unreachable!("{other:?} writes nothing"),
         };
-        let Some(from) = from else { return Ok(self.tried(path, &put)?.err()) };
+        let refusal = match from {
+            None => self.tried(path, &put)?.err(),
+            Some(from) => self.move_one(path, (&one(from), &one(row)), &put)?,
+        };
+        Ok(refusal.map_or(Outcome::Written, Outcome::Refused))
+    }
+
+    /// Moves a row from one key to another.
+    fn move_one(
+        &mut self,
+        path: &TablePath,
+        (from, row): (&RecordBatch, &RecordBatch),
+        put: &RowWork,
+    ) -> Result<Option<String>> {
         // What the source has not sent of the old row could not be put back: the new one is tried before it goes.
-        if self.manner == Manner::InOrderParking && !is_whole(path, &one(from)) {
-            if let Err(reason) = self.tried(path, &put)? {
+        if self.manner == Manner::InOrderParking && !is_whole(path, from) {
+            if let Err(reason) = self.tried(path, put)? {
                 return Ok(Some(reason));
             }
-            let Err(reason) = self.tried(path, &gone(from)?)? else { return Ok(None) };
-            let _ = self.tried(path, &gone(row)?)?;
+            let Err(reason) = self.tried(path, &gone(path, from)?)? else { return Ok(None) };
+            let _ = self.tried(path, &gone(path, row)?)?;
             return Ok(Some(reason));
         }
-        let removed = match self.tried(path, &gone(from)?)? {
+        let removed = match self.tried(path, &gone(path, from)?)? {
             Ok(removed) => removed,
             Err(reason) => return Ok(Some(reason)),
         };
-        let Err(reason) = self.tried(path, &put)? else { return Ok(None) };
+        let Err(reason) = self.tried(path, put)? else { return Ok(None) };
         if removed > 0 {
             // A target that does not take the old row any more is left without it: both keys wait behind the letter,
             // which brings the row.
-            let _ = self.tried(path, &RowWork::Upsert(one(from)))?;
+            let _ = self.tried(path, &RowWork::Upsert(from.clone()))?;
         }
         Ok(Some(reason))
+    }
+
+    /// Writes the cells that were sent of one row.
+    fn change_one(
+        &mut self,
+        lane: &Lane,
+        path: &TablePath,
+        offset: Offset,
+        cells: (&TargetTable, RecordBatch),
+    ) -> Result<Outcome> {
+        match self.change(lane, path, offset, cells) {
+            Ok(0) => Ok(Outcome::Written),
+            Ok(_) => Ok(Outcome::Overtaken),
+            Err(e) if e.kind == Kind::Refused && self.manner == Manner::InOrderParking => {
+                Ok(Outcome::Refused(e.to_string()))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Writes cells of rows that are there, by changes up to an offset; returns how many rows are not, since a snapshot
+    /// behind that place brings them.
+    ///
+    /// # Errors
+    /// `Refused` when rows are not there that should be.
+    pub(super) fn change(
+        &mut self,
+        lane: &Lane,
+        path: &TablePath,
+        offset: Offset,
+        (table, cells): (&TargetTable, RecordBatch),
+    ) -> Result<u64> {
+        let rows = cells.num_rows() as u64;
+        let lacking = rows - self.txn.write(table, &RowWork::Update(cells))?;
+        if lacking > 0 && !lane.is_read_behind(self.assembly, path.source_table(), offset)? {
+            return Err(not_there());
+        }
+        Ok(lacking)
     }
 
     /// One write, and why it was refused, where refusals are not raised.
@@ -63,6 +129,16 @@ impl Writer<'_> {
             Err(e) => Err(e),
         }
     }
+}
+
+/// The removal of a row.
+fn gone(path: &TablePath, row: &RecordBatch) -> Result<RowWork> {
+    keys_only(path, row).map(RowWork::Delete)
+}
+
+/// A change in part has no row to be made to.
+pub(crate) fn not_there() -> Error {
+    Error::refused("the source sent only some cells of a row, and the target does not have the row")
 }
 
 /// Whether an old image certainly holds its row: a null may also be a cell that was not sent.

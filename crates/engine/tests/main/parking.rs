@@ -1,7 +1,7 @@
 //! Rows that a target refuses: another attempt, then a letter; later changes of the key wait behind it.
 
 use crate::world::{World, event_flow, text};
-use change::{ColumnType, Op, Value};
+use change::{ColumnType, Key, Op, Value};
 use connect::memory::{CommitFault, Edit, OldImages, sample::shape};
 use connect::{Fate, Kind, State as Named, Target};
 use engine::{
@@ -462,4 +462,60 @@ fn a_refused_change_of_a_key_leaves_the_old_row_whole_also_where_only_its_key_wa
     world.target.accept();
     replay(&world).unwrap();
     assert_eq!(world.target.rows("item").unwrap(), vec![item(2, "bad")]);
+}
+
+/// Three columns, of which a refused change sends two: the letter waits with what was sent, and a replay leaves the rest.
+#[test]
+fn a_change_in_part_that_is_set_aside_is_replayed_in_part() {
+    let columns =
+        [("id", ColumnType::Int64), ("name", ColumnType::Text), ("picture", ColumnType::Text)];
+    let item = shape(&columns, &["id"]);
+    let world =
+        World::new(&["shop"], &[("item", &item)], vec![event_flow("items", &["shop"], &["item"])]);
+    world.target.refuse(|_, row| {
+        (row[1] == Value::Text("bad".into())).then(|| "check \"name\" failed".to_string())
+    });
+    let row = |id: i64, name: &str, picture: &str| vec![Value::Int(id), text(name), text(picture)];
+    let shop = &world.sources["shop"];
+    drain(&world).unwrap();
+    shop.send_old_images(OldImages::KeysAndChanged);
+    shop.commit(&[Edit::insert("item", row(1, "good", "large"))]).unwrap();
+    shop.commit(&[Edit::insert("item", row(2, "bad", "larger"))]).unwrap();
+    drain(&world).unwrap();
+    for (id, name, picture) in [(1, "bad", "large"), (2, "mended", "larger")] {
+        shop.commit(&[Edit::update("item", [Value::Int(id)], row(id, name, picture))]).unwrap();
+    }
+    drain(&world).unwrap();
+    assert_eq!(world.target.rows("item").unwrap(), vec![row(1, "good", "large")]);
+    let waiting = letters(&world);
+    assert_eq!(waiting.len(), 3);
+    assert!(waiting[1..].iter().all(|letter| letter.change.in_part
+        && letter.change.columns == ["id", "name"]
+        && letter.change.row.len() == 2));
+    world.target.accept();
+    replay(&world).unwrap();
+    let expected = vec![row(1, "bad", "large"), row(2, "mended", "larger")];
+    assert_eq!(world.target.rows("item").unwrap(), expected, "cells that were not sent stand");
+}
+
+/// A change in part whose row the target does not have cannot be written: it waits, and no row of nulls comes.
+#[test]
+fn a_change_in_part_to_a_row_that_is_not_there_waits() {
+    let columns =
+        [("id", ColumnType::Int64), ("name", ColumnType::Text), ("picture", ColumnType::Text)];
+    let item = shape(&columns, &["id"]);
+    let world =
+        World::new(&["shop"], &[("item", &item)], vec![event_flow("items", &["shop"], &["item"])]);
+    let row = |name: &str| vec![Value::Int(1), text(name), text("large")];
+    let shop = &world.sources["shop"];
+    drain(&world).unwrap();
+    shop.send_old_images(OldImages::KeysAndChanged);
+    shop.commit(&[Edit::insert("item", row("a"))]).unwrap();
+    drain(&world).unwrap();
+    world.target.tamper_delete("item", &[Key(vec![Value::Int(1)])]).unwrap();
+    shop.commit(&[Edit::update("item", [Value::Int(1)], row("b"))]).unwrap();
+    drain(&world).unwrap();
+    assert_eq!(world.target.rows("item").unwrap(), Vec::<Vec<Value>>::new());
+    assert!(letters(&world)[0].change.reason.contains("does not have the row"));
+    assert_eq!(replay(&world).unwrap().refused, 1);
 }

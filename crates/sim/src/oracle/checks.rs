@@ -197,7 +197,8 @@ impl Oracle {
         }
     }
 
-    /// A key behind a letter stands as it was before that letter.
+    /// A key behind a letter stands as it was before that letter. What changes in part have made of a row of an earlier
+    /// generation, before a snapshot that is refused, has each cell as it was at some time.
     fn held_back(
         &mut self,
         view: &View<'_>,
@@ -213,7 +214,14 @@ impl Oracle {
         };
         // A snapshot that found the row may have been the first to bring it: then there is none.
         let allowed = self.sites[site].states(source, key, 0, number(offset));
-        if there.is_some() && !allowed.iter().any(|state| state.as_ref() == there) {
+        let whole = |row: &Row| allowed.iter().flatten().any(|state| state == row);
+        let by_cell = |row: &Row| {
+            let states = || allowed.iter().flatten();
+            states().any(|state| state.value == row.value)
+                && states().any(|state| state.note == row.note)
+                && states().any(|state| state.extra == row.extra)
+        };
+        if there.is_some_and(|row| !(whole(row) || self.sends_parts && by_cell(row))) {
             self.broke(
                 "O order",
                 format!(

@@ -1,9 +1,9 @@
 //! Many sites, one table: no work touches the rows of another owner.
 
-use super::writer::{Writer, article, share, skus, stock, upsert};
+use super::writer::{Writer, article, narrowed, share, skus, stock, upsert};
 use super::{Outcome, TargetHarness, fails};
 use crate::error::Kind;
-use crate::memory::sample::{keys, text};
+use crate::memory::sample::{keys, rows, text};
 use crate::read::KeyRange;
 use crate::target::{RowWork, TargetTable};
 use change::{Key, Value};
@@ -100,6 +100,20 @@ pub fn deletes_stay_with_the_owner(harness: &mut dyn TargetHarness) -> Outcome {
     let (mut writer, ours, _) = two_shares(harness);
     let before = writer.rows(&ours);
     match writer.write(&ours, &RowWork::Delete(keys(&ours.schema, &[sku(4)]))) {
+        Ok(affected) => assert_eq!(affected, 0, "another owner's row is not counted"),
+        Err(error) => assert_eq!(error.kind, Kind::Refused),
+    }
+    assert_eq!(writer.rows(&ours), before);
+    Outcome::Held
+}
+
+/// An update does not reach another owner's row: it finds nothing, or is refused.
+pub fn updates_stay_with_the_owner(harness: &mut dyn TargetHarness) -> Outcome {
+    let (mut writer, ours, _) = two_shares(harness);
+    let before = writer.rows(&ours);
+    let part = narrowed(&ours, &["sku", "site", "amount"]);
+    let row = vec![Value::Int(4), text("ours"), Value::Int(99)];
+    match writer.write(&part, &RowWork::Update(rows(&part.schema, &[row]))) {
         Ok(affected) => assert_eq!(affected, 0, "another owner's row is not counted"),
         Err(error) => assert_eq!(error.kind, Kind::Refused),
     }

@@ -1,6 +1,6 @@
 //! Rows and progress of a target: one transaction, all of it or nothing.
 
-use super::writer::{Writer, article, nameless, progress, read, skus, stock, upsert};
+use super::writer::{Writer, article, nameless, narrowed, progress, read, skus, stock, upsert};
 use super::{Arranged, Outcome, TargetHarness, fails};
 use crate::error::Kind;
 use crate::memory::sample::{keys, rows, shape, target_table};
@@ -203,6 +203,27 @@ pub fn composite_keys_come_in_key_order(harness: &mut dyn TargetHarness) -> Outc
     let gone = RowWork::Delete(keys(&table.schema, &[key]));
     assert_eq!(writer.write(&table, &gone).expect("a good delete"), 1);
     assert_eq!(writer.rows(&table), [line(3, 1), line(1, 2)], "rows come in key order too");
+    Outcome::Held
+}
+
+/// An update writes the cells it has of rows that are there, and nothing else: the rows affected tell.
+pub fn an_update_writes_what_it_has_of_rows_that_are_there(
+    harness: &mut dyn TargetHarness,
+) -> Outcome {
+    let table = stock("stock");
+    let mut writer = Writer::first(harness, std::slice::from_ref(&table));
+    writer.upsert(&table, &[article(1, "a", "nail", 5), article(2, "a", "nut", 6)]);
+    let part = narrowed(&table, &["sku", "amount"]);
+    let amounts = [[1, 9], [3, 7]].map(|row| row.map(Value::Int).to_vec());
+    let work = RowWork::Update(rows(&part.schema, &amounts));
+    assert_eq!(writer.write(&part, &work).expect("an absent key is no error"), 1);
+    let expected = [article(1, "a", "nail", 9), article(2, "a", "nut", 6)];
+    assert_eq!(writer.rows(&table), expected, "other cells stand, and no row comes");
+    let met = narrowed(&table, &["sku"]);
+    let work = RowWork::Update(rows(&met.schema, &[vec![Value::Int(2)], vec![Value::Int(4)]]));
+    assert_eq!(writer.write(&met, &work).expect("a key alone is met"), 1);
+    writer.upsert(&table, &[article(1, "b", "rod", 1)]);
+    assert_eq!(writer.rows(&table)[0], article(1, "b", "rod", 1), "whole rows are written again");
     Outcome::Held
 }
 

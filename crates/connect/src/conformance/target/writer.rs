@@ -138,6 +138,15 @@ pub(super) fn upsert(schema: &TableSchema, cells: &[Vec<Value>]) -> RowWork {
     RowWork::Upsert(rows(schema, cells))
 }
 
+/// A table with some of its columns only.
+pub(super) fn narrowed(table: &TargetTable, names: &[&str]) -> TargetTable {
+    let mut columns = table.schema.columns().to_vec();
+    columns.retain(|column| names.contains(&column.name.as_str()));
+    let key: Vec<&str> = table.schema.key_names().collect();
+    let schema = Arc::new(TableSchema::new(columns, &key).expect("the key is among them"));
+    TargetTable { schema, ..table.clone() }
+}
+
 pub(super) fn run(number: u64) -> RunId {
     RunId::mint(0x5000 + number)
 }

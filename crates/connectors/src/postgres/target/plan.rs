@@ -30,6 +30,7 @@ pub(super) struct Plan {
     pub(super) insert: String,
     /// `None` without a key.
     pub(super) upsert: Option<String>,
+    pub(super) update: Option<String>,
     pub(super) delete: Option<String>,
     /// Without its format.
     pub(super) copy: String,
@@ -52,7 +53,7 @@ impl Plan {
         let key: Vec<Form> = schema.key().iter().map(|&place| forms[place].clone()).collect();
         let insert = insert(&shape, &forms)
             + &format!("SELECT {} FROM {}", carried(&forms), unnested(&forms));
-        let (mut upsert, mut delete) = (None, None);
+        let (mut upsert, mut update, mut delete) = (None, None, None);
         if !key.is_empty() {
             let mut guard = String::new();
             if let Some(owner) = guarding(table) {
@@ -63,6 +64,7 @@ impl Plan {
             if let Some(owner) = &table.owner {
                 owned = Filter::default().owned(&shape, owner)?.and_sql();
             }
+            update = Some(change(&shape, schema, &forms, &owned));
             delete = Some(format!(
                 "DELETE FROM {} AS t USING {} WHERE {}{owned}",
                 shape.name.sql(),
@@ -75,7 +77,7 @@ impl Plan {
         let rows = session.look("SELECT row_security_active($1::oid)", &[&shape.oid], what)?;
         let copies = rows.first().is_some_and(|row| !row.get::<_, bool>(0));
         let table = table.clone();
-        Ok(Plan { shape, table, forms, key, version, insert, upsert, delete, copy, copies })
+        Ok(Plan { shape, table, forms, key, version, insert, upsert, update, delete, copy, copies })
     }
 
     /// The table's name, for messages.
@@ -155,6 +157,24 @@ pub(super) fn overwrite(schema: &TableSchema, forms: &[Form], guard: &str) -> St
     format!(" ON CONFLICT ({}) DO {action}", names(&key))
 }
 
+/// `UPDATE name AS t SET ...` from rows that are carried, by key; a row that is its key alone is only met.
+fn change(shape: &TableShape, schema: &TableSchema, forms: &[Form], owned: &str) -> String {
+    let is_key = |place: usize| schema.key().contains(&place);
+    let of = |wanted: &dyn Fn(usize) -> bool, qualifier: &str| -> Vec<String> {
+        let places = (0..forms.len()).filter(|place| wanted(*place));
+        places
+            .map(|at| format!("{qualifier}{} = {}", forms[at].quoted, forms[at].carried(at)))
+            .collect()
+    };
+    format!(
+        "UPDATE {} AS t SET {} FROM {} WHERE {}{owned}",
+        shape.name.sql(),
+        of(&|place| !is_key(place) || only_key(schema), "").join(", "),
+        unnested(forms),
+        of(&is_key, "t.").join(" AND ")
+    )
+}
+
 /// The owner, where rows of different owners can share a key.
 pub(super) fn guarding(table: &TargetTable) -> Option<&Owner> {
     table.owner.as_ref().filter(|owner| table.schema.key_names().all(|name| name != owner.column))
@@ -165,10 +185,13 @@ pub(super) fn only_key(schema: &TableSchema) -> bool {
     schema.columns().len() == schema.key().len()
 }
 
-/// Plans by the name that flows use.
+/// The name of a table that flows use, and the columns that are written: all, or some of a row that is there.
+type Known = (String, Vec<String>);
+
+/// Plans of tables.
 #[derive(Default)]
 pub(super) struct Plans {
-    known: BTreeMap<String, Arc<Plan>>,
+    known: BTreeMap<Known, Arc<Plan>>,
     guesses: BTreeMap<String, Guess>,
 }
 
@@ -204,11 +227,13 @@ impl Plans {
 
     /// The plan of a table.
     pub(super) fn of(&mut self, session: &mut Session, table: &TargetTable) -> Result<Arc<Plan>> {
-        if let Some(plan) = self.known.get(&table.name).filter(|plan| plan.is_for(table)) {
+        let columns = table.schema.columns().iter().map(|column| column.name.clone());
+        let known = (table.name.clone(), columns.collect());
+        if let Some(plan) = self.known.get(&known).filter(|plan| plan.is_for(table)) {
             return Ok(plan.clone());
         }
         let plan = Arc::new(Plan::make(session, &TableName::parse(&table.name)?, table)?);
-        self.known.insert(table.name.clone(), plan.clone());
+        self.known.insert(known, plan.clone());
         Ok(plan)
     }
 }

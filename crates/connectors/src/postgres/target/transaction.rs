@@ -6,7 +6,7 @@ use super::letters;
 use super::plan::{Plan, Plans};
 use super::session::{Open, Session};
 use super::sweep;
-use super::write::{COPY_ROWS, check_owner, delete, insert, upsert, upsert_singly};
+use super::write::{COPY_ROWS, check_owner, delete, insert, update, upsert, upsert_singly};
 use arrow::array::RecordBatch;
 use change::{FlowId, Generation, HolderId};
 use connect::read::KeyRange;
@@ -93,6 +93,7 @@ impl TargetTransaction for PgTransaction<'_> {
         match work {
             RowWork::Upsert(rows) => self.put(table, rows, Meeting::Overwrite),
             RowWork::Insert(rows) => self.put(table, rows, Meeting::New),
+            RowWork::Update(rows) => self.with(table, |session, plan| update(session, plan, rows)),
             RowWork::Delete(keys) => self.with(table, |session, plan| delete(session, plan, keys)),
         }
     }

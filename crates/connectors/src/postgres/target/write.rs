@@ -160,6 +160,19 @@ fn complete(plan: &Plan, written: u64, rows: &RecordBatch) -> Result<u64> {
     if written == rows.num_rows() as u64 { Ok(written) } else { Err(ignored(plan)) }
 }
 
+/// Overwrites cells of the (owner's) rows that are there; returns how many are.
+pub(super) fn update(session: &mut Session, plan: &Plan, rows: &RecordBatch) -> Result<u64> {
+    let Some(sql) = &plan.update else {
+        return Err(Error::invalid(format!("table {} has no key to write by", plan.shown())));
+    };
+    plan.require_columns(rows, &plan.table.schema)?;
+    check_owner(&plan.table, rows)?;
+    let pieces = pieces(rows).map(|piece| {
+        session.execute(sql, &parameters(&arrays(&piece, &plan.forms)?), &plan.writing())
+    });
+    pieces.sum()
+}
+
 /// Deletes rows by key; a row of another owner is refused, one that is not there is not.
 pub(super) fn delete(session: &mut Session, plan: &Plan, keys: &RecordBatch) -> Result<u64> {
     let Some(sql) = &plan.delete else {

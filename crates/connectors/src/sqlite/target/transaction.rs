@@ -8,7 +8,7 @@ use super::super::names::identifier;
 use super::lock::{WriteLock, attempt};
 use super::shapes::Shapes;
 use super::stage::storage_class;
-use super::write::{Meeting, bind_row, cells, delete, put};
+use super::write::{Meeting, bind_row, cells, delete, put, update};
 use arrow::array::RecordBatch;
 use change::planted::{Defect, is_planted};
 use change::{FlowId, Generation};
@@ -39,6 +39,9 @@ impl TargetTransaction for SqliteTransaction<'_> {
                 }
                 outcome => outcome,
             },
+            RowWork::Update(rows) => {
+                attempt(connection, || update(connection, table, &shape, rows))
+            }
             RowWork::Delete(keys) => {
                 attempt(connection, || delete(connection, table, &shape, keys))
             }

@@ -61,6 +61,52 @@ pub(super) fn put(
     Ok(rows.num_rows() as u64)
 }
 
+/// Overwrites cells of the (owner's) rows that are there; returns how many are.
+pub(super) fn update(
+    connection: &Connection,
+    table: &TargetTable,
+    shape: &TableShape,
+    rows: &RecordBatch,
+) -> Result<u64> {
+    let schema = table.schema.as_ref();
+    check_owner(table, rows)?;
+    let (mut set, mut same) = (Vec::new(), Vec::new());
+    for (i, column) in schema.columns().iter().enumerate() {
+        let found = shape.require(&column.name)?;
+        let is_key = schema.key().contains(&i);
+        if is_key {
+            same.push(format!("{} = ?{}", compared(found), i + 1));
+        }
+        if !is_key || only_key(schema) {
+            set.push(format!("{} = ?{}", identifier(&found.name), i + 1));
+        }
+    }
+    if same.is_empty() {
+        return Err(Error::invalid(format!("table {} has no key to write by", shape.name)));
+    }
+    let mut owned = Filter::all();
+    if let Some(owner) = &table.owner {
+        owned = owned.owned(shape, schema, owner)?;
+    }
+    let writing = || failed(format!("cannot write to {}", shape.name));
+    let sql = format!(
+        "UPDATE {} AS t SET {} WHERE {}{}",
+        identifier(&shape.name),
+        set.join(", "),
+        same.join(" AND "),
+        owned.and_sql()
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(writing())?;
+    owned.bind(&mut statement, schema.columns().len() + 1)?;
+    let cells = cells(shape, schema, rows)?;
+    let mut affected = 0;
+    for row in 0..rows.num_rows() {
+        bind_row(&mut statement, &cells, row, shape, schema)?;
+        affected += statement.raw_execute().map_err(writing())? as u64;
+    }
+    Ok(affected)
+}
+
 /// Deletes rows by key; a row of another owner is refused, one that is not there is not.
 pub(super) fn delete(
     connection: &Connection,

@@ -117,6 +117,7 @@ fn call(state: &State, lines: &mut Lines, chance: &mut Random) -> connect::Resul
                 begin: Some(Offset(begin)),
                 after: None,
                 complete: true,
+                end: Some(Offset(begin + 1)),
             };
             state.set_snapshot(lane, &table, &snapshot)
         }
@@ -178,6 +179,7 @@ fn letter(lane: LaneId, offset: u64, ordinal: u64, chance: &mut Random) -> NewLe
         op: Op::Insert,
         reason: text,
         columns: Vec::new(),
+        in_part: false,
         moved_from: None,
     }
 }
