@@ -106,7 +106,7 @@ mod tests {
         ];
         let head = Head { number: 3, hash };
         let heads = certified(&entries);
-        assert_eq!(heads[&own], [head.clone()]);
+        assert_eq!(heads[&own], std::slice::from_ref(&head));
         assert_eq!(heads[&other], [head.clone(), head]);
     }
 }

@@ -137,7 +137,7 @@ impl TableProof {
                     0 => {}
                     1 => says.push_str("; 1 row is wrong in another way"),
                     others => {
-                        says.push_str(&format!("; {} are wrong in other ways", count(others)))
+                        says.push_str(&format!("; {} are wrong in other ways", count(others)));
                     }
                 }
                 if *parked > 0 {

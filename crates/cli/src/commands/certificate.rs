@@ -1,5 +1,6 @@
 //! `certificate`: what was proved, and whether the proofs are what was sealed. Needs no site and no engine.
 
+mod broken;
 pub(super) mod verify;
 
 use super::flow_of;
@@ -168,7 +169,7 @@ fn show(
     let certificate = match &proven.read {
         Ok(certificate) => certificate,
         Err(found) => {
-            output.error(&verify::damaged(name, found));
+            output.error(&broken::damaged(name, found));
             output.summary(&format!("certificate {name} is damaged: {found}"), &[]);
             return Ok(FAILED);
         }

@@ -3,6 +3,7 @@
 //! Of a damaged chain it says which certificate, which line of it, and what that means. A check over nothing says so,
 //! and is no success.
 
+use super::broken::Broken;
 use crate::args::{Global, Verify};
 use crate::assemble::{heads_file, project, state_to_read};
 use crate::exit::{DONE, FAILED, Failure, UNPROVEN};
@@ -12,8 +13,8 @@ use change::FlowId;
 use connect::Error;
 use engine::{AuditEntry, State, StoredCertificate, certified, kept_heads, verify_audit};
 use flow::Project;
-use proof::{CertificateFault, Head, LinkFault, Linked, Piece, split};
-use serde_json::{Value, json};
+use proof::{Head, Linked, Piece, split};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -209,7 +210,7 @@ fn told(what: &str, chains: &[Chain], output: &Output) -> u8 {
         output.object(&json!({
             "type": "chain", "flow": chain.flow, "certificates": chain.number, "older": chain.older,
             "head": chain.head.as_ref().map(ToString::to_string),
-            "broken": broken.map(|broken| broken.what.clone()),
+            "broken": broken.map(Broken::what),
         }));
     }
     if let Some(broken) = chains.iter().find_map(Chain::broken) {
@@ -223,81 +224,4 @@ fn told(what: &str, chains: &[Chain], output: &Output) -> u8 {
             whole(what, number, head.and_then(|chain| chain.head.as_ref()), output)
         }
     }
-}
-
-/// A chain that is not what was sealed.
-pub(crate) struct Broken {
-    name: String,
-    number: Option<i64>,
-    line: Option<usize>,
-    field: Option<String>,
-    what: String,
-    effect: String,
-}
-
-impl Broken {
-    fn of(name: &str, fault: &CertificateFault) -> Broken {
-        let before = match fault.index {
-            0 => "nothing stands before it".into(),
-            1 => "the certificate before it stands".into(),
-            n => format!("the {n} certificates before it stand"),
-        };
-        let means = match &fault.link {
-            Some(LinkFault::CutOff { .. }) => {
-                "proofs that were made are missing at the end: what they said, EQUAL or not, is not known"
-            }
-            Some(LinkFault::NotInPlace { .. }) => {
-                "a proof that was made is missing or stands elsewhere: what it said is not known"
-            }
-            Some(LinkFault::Forked(_)) => {
-                "somebody who knows how has written it anew: it proves nothing, nor do those behind it"
-            }
-            Some(LinkFault::Unchained(_)) => {
-                "it does not belong to this chain, or the one before it is another than it was"
-            }
-            Some(LinkFault::Changed(_)) | None => {
-                "what it says is not what was found out then: it proves nothing, nor do those behind it"
-            }
-        };
-        Broken {
-            name: name.into(),
-            number: fault.number,
-            line: fault.line.map(|line| fault.lines_before + line),
-            field: fault.field.clone(),
-            what: fault.to_string(),
-            effect: format!("{means}; {before}"),
-        }
-    }
-
-    /// What an operator reads.
-    pub(crate) fn error(&self) -> Error {
-        not_sealed(format!("the certificates of {} are not what was sealed", self.name), &self.what)
-            .effect(self.effect.clone())
-    }
-
-    pub(crate) fn summary(&self) -> String {
-        format!("{}: the chain is broken: {}", self.name, self.what)
-    }
-
-    pub(crate) fn fields(&self) -> [(&'static str, Value); 4] {
-        [
-            ("broken", json!(self.name)),
-            ("first_bad", json!(self.number)),
-            ("line", json!(self.line)),
-            ("field", json!(self.field)),
-        ]
-    }
-}
-
-/// The error of one certificate that cannot be read.
-pub(super) fn damaged(name: &str, found: &str) -> Error {
-    not_sealed(format!("certificate {name} is not what was sealed"), found)
-        .effect("it proves nothing, nor do those behind it")
-}
-
-fn not_sealed(what: String, found: &str) -> Error {
-    Error::corrupt(what)
-        .found(found)
-        .fix("compare with an export or a head that was kept elsewhere; find who can write it; prove again: seamount reconcile FLOW")
-        .code("E0523")
 }
