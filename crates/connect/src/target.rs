@@ -4,11 +4,13 @@
 //! each flow's generation, one for each (flow, lane) with its progress and counters, one for each published run, and one
 //! for each change that was set aside and is settled.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::read::{KeyRange, Owner, Readable};
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 use change::{
-    FlowId, Generation, HolderId, LaneId, LogId, Offset, RunId, SourcePosition, TableSchema,
+    ColumnType, FlowId, Generation, HolderId, LaneId, LogId, Offset, RunId, SourcePosition,
+    TableSchema, Value,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,6 +26,40 @@ pub struct TargetTable {
     pub schema: Arc<TableSchema>,
     /// The only rows that this work may touch: one site's share of a table that many sites write.
     pub owner: Option<Owner>,
+}
+
+impl TargetTable {
+    /// Fails when a row says it belongs to another owner than the work is for.
+    ///
+    /// # Errors
+    /// `Refused` then; `Invalid` when the rows have no owner column.
+    pub fn require_owner(&self, rows: &RecordBatch) -> Result<()> {
+        let Some(owner) = &self.owner else { return Ok(()) };
+        let place = self.schema.index_of(&owner.column).ok_or_else(|| {
+            Error::invalid(format!("owner column {} is not written by the flow", owner.column))
+        })?;
+        let ty = self.schema.columns()[place].ty;
+        let array = rows.column(place).as_ref();
+        let ours = match (&owner.value, ty) {
+            (Value::Text(wanted), ColumnType::Text) => {
+                array.null_count() == 0
+                    && array.as_string::<i32>().iter().all(|found| found == Some(wanted.as_str()))
+            }
+            (Value::Int(wanted), ColumnType::Int64) => {
+                array.null_count() == 0
+                    && array
+                        .as_primitive::<Int64Type>()
+                        .values()
+                        .iter()
+                        .all(|found| found == wanted)
+            }
+            (wanted, _) => (0..rows.num_rows()).all(|row| Value::read(array, ty, row) == *wanted),
+        };
+        if ours {
+            return Ok(());
+        }
+        Err(Error::refused(format!("a row for {} belongs to another owner", self.name)))
+    }
 }
 
 /// Rows to write, all of one kind.

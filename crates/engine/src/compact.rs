@@ -5,6 +5,7 @@
 
 use crate::effect::{At, Effect, Effects, Unsent};
 use crate::path::{TablePath, narrowed};
+use crate::write::one::not_there;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{interleave, interleave_record_batch};
 use connect::{Counters, Error, Result, RowWork, TargetTable};
@@ -41,22 +42,27 @@ enum Standing {
 impl Standing {
     const WHOLE: Standing = Standing::Row { filled: Vec::new(), unsent: None };
 
-    /// A row of which cells were not sent, over what stood there before. Over a row that is gone it cannot come: the
-    /// target will not find it and says so.
-    fn over(unsent: &Unsent, before: Option<&Newest>) -> Standing {
-        let Some(Newest { at, what: Standing::Row { filled, unsent: lacking }, .. }) = before
-        else {
-            return Standing::Row { filled: Vec::new(), unsent: Some(unsent.clone()) };
+    /// A row of which cells were not sent, over what stood there before.
+    ///
+    /// # Errors
+    /// `Refused` over a row that is gone: in source order its change finds none.
+    fn over(unsent: &Unsent, before: Option<&Newest>) -> Result<Standing> {
+        let (at, filled, lacking) = match before.map(|before| (before.at, &before.what)) {
+            Some((at, Standing::Row { filled, unsent })) => (at, filled, unsent),
+            Some((_, Standing::Gone)) => return Err(not_there()),
+            None => {
+                return Ok(Standing::Row { filled: Vec::new(), unsent: Some(unsent.clone()) });
+            }
         };
         let lacks = |column: &usize| lacking.as_ref().is_some_and(|l| l.contains(column));
         let (still, there): (Vec<usize>, Vec<usize>) = unsent.iter().partition(|c| lacks(c));
         let place = |column: usize| {
-            filled.iter().find(|(filled, _)| *filled == column).map_or(*at, |(_, at)| *at)
+            filled.iter().find(|(filled, _)| *filled == column).map_or(at, |(_, at)| *at)
         };
-        Standing::Row {
+        Ok(Standing::Row {
             filled: there.into_iter().map(|column| (column, place(column))).collect(),
             unsent: (!still.is_empty()).then(|| still.into()),
-        }
+        })
     }
 }
 
@@ -87,7 +93,7 @@ pub(crate) fn compact(path: &TablePath, effects: &Effects) -> Result<Net> {
                     put(&mut newest, &mut counters, from, gone);
                 }
                 let what = match unsent {
-                    Some(unsent) => Standing::over(unsent, newest.get(effects.key(*row))),
+                    Some(unsent) => Standing::over(unsent, newest.get(effects.key(*row)))?,
                     None => Standing::WHOLE,
                 };
                 let now = Newest { at: *row, what, carries_fate: true };

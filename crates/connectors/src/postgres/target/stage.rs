@@ -10,7 +10,7 @@ use super::super::names::TableName;
 use super::super::read::scan_table;
 use super::plan::{Plan, forms};
 use super::session::Session;
-use super::write::{check_owner, copy};
+use super::write::copy;
 use arrow::array::RecordBatch;
 use change::{RunId, TableSchema};
 use connect::read::Scan;
@@ -98,7 +98,7 @@ impl Stages {
 /// Adds rows to a stage.
 pub(super) fn append(session: &mut Session, plan: &Plan, rows: &RecordBatch) -> Result<()> {
     plan.require_columns(rows, &plan.table.schema)?;
-    check_owner(&plan.table, rows)?;
+    plan.table.require_owner(rows)?;
     copy(session, plan, rows)
         .map(drop)
         .map_err(|e| e.at(format!("staging rows for {}", plan.table.name)))

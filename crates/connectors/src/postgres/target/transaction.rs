@@ -6,7 +6,7 @@ use super::letters;
 use super::plan::{Plan, Plans};
 use super::session::{Open, Session};
 use super::sweep;
-use super::write::{COPY_ROWS, check_owner, delete, insert, update, upsert, upsert_singly};
+use super::write::{COPY_ROWS, delete, insert, update, upsert, upsert_singly};
 use arrow::array::RecordBatch;
 use change::{FlowId, Generation, HolderId};
 use connect::read::KeyRange;
@@ -46,7 +46,7 @@ impl PgTransaction<'_> {
     fn put(&mut self, table: &TargetTable, rows: &RecordBatch, meeting: Meeting) -> Result<u64> {
         let plan = self.plan(table)?;
         plan.require_columns(rows, &table.schema)?;
-        check_owner(table, rows)?;
+        table.require_owner(rows)?;
         let keyed = !table.schema.key().is_empty();
         let count = rows.num_rows();
         let tries = match meeting {

@@ -8,10 +8,7 @@ use super::super::types::Wire;
 use super::arrays::{arrays, parameters, pieces, step, unnested};
 use super::plan::{Plan, guarding, only_key, same_key};
 use super::session::Session;
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
-use change::{ColumnType, Value};
-use connect::target::TargetTable;
+use arrow::array::RecordBatch;
 use connect::{Error, Result};
 use postgres::{Client, CopyInWriter, Statement};
 use std::io::Write;
@@ -166,7 +163,7 @@ pub(super) fn update(session: &mut Session, plan: &Plan, rows: &RecordBatch) -> 
         return Err(Error::invalid(format!("table {} has no key to write by", plan.shown())));
     };
     plan.require_columns(rows, &plan.table.schema)?;
-    check_owner(&plan.table, rows)?;
+    plan.table.require_owner(rows)?;
     let pieces = pieces(rows).map(|piece| {
         session.execute(sql, &parameters(&arrays(&piece, &plan.forms)?), &plan.writing())
     });
@@ -199,31 +196,6 @@ pub(super) fn delete(session: &mut Session, plan: &Plan, keys: &RecordBatch) -> 
         }
     }
     Ok(affected)
-}
-
-/// Fails when a row says it belongs to another owner than the work is for.
-pub(super) fn check_owner(table: &TargetTable, rows: &RecordBatch) -> Result<()> {
-    let Some(owner) = &table.owner else { return Ok(()) };
-    let place = table.schema.index_of(&owner.column).ok_or_else(|| {
-        Error::invalid(format!("owner column {} is not written by the flow", owner.column))
-    })?;
-    let ty = table.schema.columns()[place].ty;
-    let array = rows.column(place).as_ref();
-    let ours = match (&owner.value, ty) {
-        (Value::Text(wanted), ColumnType::Text) => {
-            array.null_count() == 0
-                && array.as_string::<i32>().iter().all(|found| found == Some(wanted.as_str()))
-        }
-        (Value::Int(wanted), ColumnType::Int64) => {
-            array.null_count() == 0
-                && array.as_primitive::<Int64Type>().values().iter().all(|found| found == wanted)
-        }
-        (wanted, _) => (0..rows.num_rows()).all(|row| Value::read(array, ty, row) == *wanted),
-    };
-    if ours {
-        return Ok(());
-    }
-    Err(Error::refused(format!("a row for {} belongs to another owner", table.name)))
 }
 
 /// A trigger of the application took a row away: it would be lost without a word.

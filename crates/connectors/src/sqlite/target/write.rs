@@ -8,9 +8,8 @@ use super::super::error::failed;
 use super::super::filter::{Filter, compared};
 use super::super::form::form;
 use super::super::names::{identifier, identifiers};
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
-use change::{ColumnType, TableSchema, Value};
+use arrow::array::RecordBatch;
+use change::TableSchema;
 use connect::read::Owner;
 use connect::target::TargetTable;
 use connect::{Error, Result};
@@ -34,7 +33,7 @@ pub(super) fn put(
     meeting: Meeting,
 ) -> Result<u64> {
     let schema = table.schema.as_ref();
-    check_owner(table, rows)?;
+    table.require_owner(rows)?;
     let into = identifier(&shape.name);
     let mut sql = insert_into(&into, shape, schema)?;
     sql += &format!(" VALUES ({})", vec!["?"; schema.columns().len()].join(", "));
@@ -69,7 +68,7 @@ pub(super) fn update(
     rows: &RecordBatch,
 ) -> Result<u64> {
     let schema = table.schema.as_ref();
-    check_owner(table, rows)?;
+    table.require_owner(rows)?;
     let (mut set, mut same) = (Vec::new(), Vec::new());
     for (i, column) in schema.columns().iter().enumerate() {
         let found = shape.require(&column.name)?;
@@ -236,31 +235,6 @@ pub(super) fn bind_row(
         })?;
     }
     Ok(())
-}
-
-/// Fails when a row says it belongs to another owner than the work is for.
-pub(super) fn check_owner(table: &TargetTable, rows: &RecordBatch) -> Result<()> {
-    let Some(owner) = &table.owner else { return Ok(()) };
-    let place = table.schema.index_of(&owner.column).ok_or_else(|| {
-        Error::invalid(format!("owner column {} is not written by the flow", owner.column))
-    })?;
-    let ty = table.schema.columns()[place].ty;
-    let array = rows.column(place).as_ref();
-    let ours = match (&owner.value, ty) {
-        (Value::Text(wanted), ColumnType::Text) => {
-            array.null_count() == 0
-                && array.as_string::<i32>().iter().all(|found| found == Some(wanted.as_str()))
-        }
-        (Value::Int(wanted), ColumnType::Int64) => {
-            array.null_count() == 0
-                && array.as_primitive::<Int64Type>().values().iter().all(|found| found == wanted)
-        }
-        (wanted, _) => (0..rows.num_rows()).all(|row| Value::read(array, ty, row) == *wanted),
-    };
-    if ours {
-        return Ok(());
-    }
-    Err(Error::refused(format!("a row for {} belongs to another owner", table.name)))
 }
 
 /// Whether a row is its key and nothing else, so that one that is there stands as it is.
