@@ -123,7 +123,7 @@ fn stored(project: &Project, what: &str, heads: &[Head], output: &Output) -> Res
 }
 
 /// Which chains are verified, and beside which heads that were kept elsewhere.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Wanted<'a> {
     flow: Option<FlowId>,
     heads: &'a [Head],
