@@ -1,5 +1,9 @@
 //! What can be typed. Meaning is given to it in `commands`.
 
+mod certificates;
+
+pub(crate) use certificates::{Certificates, Verify};
+
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -71,7 +75,7 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Proves target against source; repairs where asked.
     Reconcile(Reconcile),
-    /// Certificates: list, show, verify.
+    /// Certificates: list, show, verify, export.
     Certificate {
         #[command(subcommand)]
         what: Certificates,
@@ -207,25 +211,6 @@ pub(crate) struct Reconcile {
     /// Most differences listed.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) most: usize,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Certificates {
-    /// Certificates of a flow, newest first.
-    List {
-        /// The flow.
-        flow: String,
-    },
-    /// One certificate.
-    Show {
-        /// Its number.
-        number: i64,
-    },
-    /// Whether the chain of a flow's certificates is whole.
-    Verify {
-        /// The flow.
-        flow: String,
-    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,6 +12,7 @@ mod operator;
 mod output;
 mod private;
 mod progress;
+mod proven;
 mod report;
 mod time;
 

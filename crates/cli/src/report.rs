@@ -1,9 +1,9 @@
 //! Proofs as people and programs read them.
 
 use crate::output::Output;
-use crate::time::{count, counted, span};
+use crate::time::{count, counted, instant, span};
 use engine::Reconciliation;
-use proof::{Difference, DifferenceKind, TableProof};
+use proof::{Difference, DifferenceKind, LogChange, TableProof, Verdict};
 use serde_json::{Value, json};
 
 /// A reconciliation, in a form that survives a process boundary: what a service answers, and what is printed.
@@ -22,7 +22,7 @@ pub(crate) fn reconciliation(flow: &str, done: &Reconciliation, most: usize) -> 
         "dropped": done.dropped,
         "refused": done.refused,
         "by_hand": done.by_hand.iter().map(by_hand).collect::<Vec<_>>(),
-        "certificates": done.certificates,
+        "certificates": done.certificates.iter().map(|n| format!("{flow}/{n}")).collect::<Vec<_>>(),
         "tables": done.found.iter().map(table).collect::<Vec<_>>(),
         "after": done.after.iter().map(table).collect::<Vec<_>>(),
         "rows_that_differ": done
@@ -44,7 +44,11 @@ fn table(proof: &TableProof) -> Value {
         "site": proof.site,
         "table": proof.target_table,
         "verdict": proof.verdict.name(),
-        "says": proof.verdict.to_string(),
+        "says": proof.says(),
+        "reason": match &proof.verdict {
+            Verdict::Unproven(reason) => Some(reason.name()),
+            _ => None,
+        },
         "rows": proof.rows,
         "source_rows": proof.source_rows,
         "target_rows": proof.target_rows,
@@ -78,6 +82,19 @@ fn difference(proof: &TableProof, difference: &Difference) -> Value {
         "found": cells(&difference.found),
         "known_at": difference.known_at.0,
         "newest_change": difference.newest_change.map(|offset| offset.0),
+        "target_columns": proof.columns,
+        "changes": difference.changes.iter().map(change).collect::<Vec<_>>(),
+    })
+}
+
+/// A change that led to a difference.
+fn change(change: &LogChange) -> Value {
+    json!({
+        "offset": change.offset.0,
+        "position": change.position,
+        "at": instant(change.at),
+        "what": change.kind,
+        "shown_by": change.shown.name(),
     })
 }
 
@@ -88,9 +105,6 @@ pub(crate) fn print(output: &Output, answer: &Value) {
         if table["verdict"] != "EQUAL" {
             let text = |field: &str| table[field].as_str().unwrap_or_default().to_string();
             output.line(&format!("{}  {}  {}", text("site"), text("table"), text("says")));
-            for column in list(&table["systematic"]) {
-                output.line(&format!("    systematic: {}", column.as_str().unwrap_or_default()));
-            }
         }
     }
     for row in list(&answer["rows_that_differ"]) {

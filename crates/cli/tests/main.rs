@@ -12,6 +12,8 @@ mod bad_input;
 mod batch;
 #[path = "main/canaries.rs"]
 mod canaries;
+#[path = "main/certified.rs"]
+mod certified;
 #[path = "main/engine_process.rs"]
 mod engine_process;
 #[path = "main/first_hour.rs"]
@@ -50,3 +52,5 @@ mod stock;
 mod surprises;
 #[path = "main/transactions.rs"]
 mod transactions;
+#[path = "main/vacuous.rs"]
+mod vacuous;

@@ -10,6 +10,7 @@ mod assembly;
 mod audit;
 mod board;
 mod capture;
+mod certify;
 mod compact;
 mod effect;
 mod engine;
@@ -22,6 +23,7 @@ mod load;
 mod mask;
 mod motion;
 mod orders;
+mod pair;
 mod path;
 mod read_again;
 mod reconcile;
@@ -39,11 +41,12 @@ mod write;
 
 pub use apply::Applier;
 pub use assembly::{Assembly, Step};
-pub use audit::{Act, AuditEntry, AuditFault, Head, verify_audit};
+pub use audit::{Act, AuditEntry, verify_audit};
 pub use board::{
     Board, FlowStatus, LaneLag, LaneStatus, Latencies, Standing, Trouble, flow_status, lane_status,
 };
 pub use capture::{LaneCapture, captured_tables};
+pub use certify::certified;
 pub use engine::{Engine, TakeOver};
 pub use environment::{Environment, Random, SystemRandom};
 pub use lane::Lane;

@@ -4,23 +4,21 @@
 //! command steps them itself. Nothing here pauses an applier.
 
 use crate::around::Around;
-use crate::assembly::Assembly;
 use crate::audit::Act;
+use crate::certify::certify;
 use crate::engine::Engine;
 use crate::motion::Motion;
 use crate::orders::CaptureOrder;
-use crate::path::TablePath;
+use crate::pair::{Pair, writer_of};
 use crate::repairs::{RepairOrder, RepairOutcome};
 use crate::state::FlowIdentity;
 use crate::watch::Watch;
 use change::Key;
-use connect::{Error, Kind, Result};
+use connect::{Error, Result};
 use flow::{Flow, FlowTable, Site};
 use proof::{
-    Certificate, Limits, Prover, RepairPlan, RowPath, Settings, Subject, TableProof, Verdict,
-    Writer,
+    About, Limits, Mended, Prover, Reason, RepairPlan, Settings, Subject, TableProof, Verdict,
 };
-use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 /// Whether differences are mended.
@@ -47,7 +45,7 @@ pub struct Reconciliation {
     pub by_hand: Vec<(String, Key)>,
     /// Why nothing was mended, where differences were found and mending was asked for.
     pub refused: Option<String>,
-    /// Numbers of the certificates made.
+    /// Numbers of the certificates made, in the flow's chain.
     pub certificates: Vec<i64>,
 }
 
@@ -60,25 +58,23 @@ impl Reconciliation {
         self.after.iter().chain(self.found.iter().filter(move |proof| !again(proof)))
     }
 
-    /// The verdict over all tables: one that is unproven makes it unproven, then one that differs.
+    /// The verdict over all tables: one that is unproven makes it unproven, then one that differs. A table without
+    /// rows is fine beside others that have some; nothing at all proves nothing.
     pub fn verdict(&self) -> Verdict {
-        let (mut rows, mut parked, mut tables) = (0, 0, 0);
+        let (mut rows, mut parked) = (0, 0);
         for proof in self.standing() {
-            tables += 1;
             match &proof.verdict {
+                Verdict::Unproven(Reason::Empty) | Verdict::Equal => {}
                 Verdict::Unproven(reason) => return Verdict::Unproven(reason.clone()),
                 Verdict::Different { rows: r, parked: p } => {
                     rows += r;
                     parked += p;
                 }
-                Verdict::Equal => {}
             }
         }
-        match (tables, rows + parked) {
-            (0, _) => Verdict::Unproven(proof::Reason::Empty),
-            // A store without rows is fine beside others that have some; nothing at all proves nothing.
-            (_, 0) if self.rows() == 0 => Verdict::Unproven(proof::Reason::Empty),
-            (_, 0) => Verdict::Equal,
+        match rows + parked {
+            0 if self.rows() == 0 => Verdict::Unproven(Reason::Empty),
+            0 => Verdict::Equal,
             _ => Verdict::Different { rows, parked },
         }
     }
@@ -87,12 +83,6 @@ impl Reconciliation {
     pub fn rows(&self) -> u64 {
         self.standing().map(|proof| proof.rows).sum()
     }
-}
-
-/// One table of one site, with what its proof needs.
-struct Pair {
-    site: Site,
-    subject: Subject,
 }
 
 /// Reconciles a flow.
@@ -114,11 +104,19 @@ pub fn reconcile(
         reconciler.mend(&limits, plans, motion, &mut outcome)?;
     }
     outcome.found.sort_by_key(|proof| match proof.verdict {
+        Verdict::Unproven(Reason::Empty) => 2,
         Verdict::Unproven(_) => 0,
         Verdict::Different { .. } => 1,
-        Verdict::Equal => 2,
+        Verdict::Equal => 3,
     });
     Ok(outcome)
+}
+
+/// What would mend a table, and the certificate of what was found there.
+struct Planned {
+    pair: Pair,
+    plan: RepairPlan,
+    found_by: i64,
 }
 
 /// What all proofs of one reconciliation share.
@@ -129,101 +127,38 @@ struct Reconciler<'a> {
     watch: &'a dyn Watch,
 }
 
-/// A site that is down is unproven, and the others are proved.
-fn unproven(engine: &Engine, site: &Site, table: &FlowTable, error: &Error) -> TableProof {
-    let now = engine.assembly.environment.clock.now();
-    TableProof {
-        site: site.name.clone(),
-        source_table: table.source.clone(),
-        target_table: table.target.clone(),
-        verdict: Verdict::Unproven(proof::Reason::Unavailable(error.to_string())),
-        rows: 0,
-        source_rows: 0,
-        target_rows: 0,
-        chunks: 0,
-        leaves: 0,
-        unequal_leaves: 0,
-        touched: 0,
-        unconfirmed: 0,
-        parked: 0,
-        expected: change::Digest::default(),
-        found: change::Digest::default(),
-        differences: Vec::new(),
-        omitted: 0,
-        systematic: Vec::new(),
-        lag: None,
-        source_cuts: None,
-        target_cuts: None,
-        started_at: now,
-        ended_at: now,
-        longest_cut_us: 0,
-    }
-}
-
-fn pair(
-    assembly: &Assembly,
-    flow: &Flow,
-    identity: &FlowIdentity,
-    site: &Site,
-    table: &FlowTable,
-) -> Result<Pair> {
-    let mut source = assembly.connectors.of(&site.settings)?.readable(&site.settings)?;
-    let schema = Arc::new(source.describe(&table.source).map_err(|e| e.at(&site.name))?);
-    let path = TablePath::plan(flow, table, site, schema.clone(), &*assembly.planner)?;
-    let site_column = path.site_column().map(|(name, value)| (name.into(), value.into()));
-    let lane = assembly.state.lane(&site.name)?.ok_or_else(|| {
-        Error::unavailable(format!("{} was never captured", site.name)).fix("seamount run")
-    })?;
-    let writer = match flow.writer {
-        flow::Writer::Flow => Writer::Flow,
-        flow::Writer::Other => {
-            let max_lag = i64::try_from(flow.events.max_lag.as_micros()).unwrap_or(i64::MAX);
-            Writer::Other { max_lag_us: max_lag }
-        }
-    };
-    let transform = path.transform().cloned();
-    let target = path.target().clone();
-    let subject = Subject {
-        flow: identity.id,
-        flow_name: flow.name.clone(),
-        generation: identity.generation,
-        site: site.name.clone(),
-        lane: lane.id,
-        path: RowPath::new(&table.source, schema, transform, site_column, target)?,
-        writer,
-    };
-    Ok(Pair { site: site.clone(), subject })
-}
-
 impl Reconciler<'_> {
     /// Proves every table of every site; gives what would mend those that differ.
     fn prove_all(
         &self,
         motion: &mut dyn Motion,
         outcome: &mut Reconciliation,
-    ) -> Result<Vec<(Pair, RepairPlan)>> {
+    ) -> Result<Vec<Planned>> {
         let mut plans = Vec::new();
         let mut done = 0;
         let project = &self.engine.assembly.project;
         for site in self.flow.sites.iter().filter_map(|name| project.sites.get(name)) {
             for table in &self.flow.tables {
-                let pair = match pair(&self.engine.assembly, self.flow, &self.identity, site, table)
-                {
+                let found =
+                    Pair::find(&self.engine.assembly, self.flow, &self.identity, site, table)?;
+                let pair = match found {
                     Ok(pair) => pair,
-                    Err(e) if e.kind == Kind::Unavailable => {
-                        outcome.found.push(unproven(self.engine, site, table, &e));
+                    Err(reason) => {
+                        let (proof, number) = self.unseen(site, table, reason)?;
+                        outcome.certificates.push(number);
+                        outcome.found.push(proof);
                         continue;
                     }
-                    Err(e) => return Err(e),
                 };
                 let proof = self.prove(&pair, motion, done)?;
                 done += proof.rows;
-                outcome.certificates.push(self.certify(&pair.subject, &proof)?);
+                let found_by = self.certify(&pair.subject, &proof, None)?;
+                outcome.certificates.push(found_by);
                 let plan = RepairPlan::of(&proof, &pair.subject.path)?;
                 let by_hand = plan.by_hand.iter().map(|key| (table.target.clone(), key.clone()));
                 outcome.by_hand.extend(by_hand);
                 if !plan.is_empty() {
-                    plans.push((pair, plan));
+                    plans.push(Planned { pair, plan, found_by });
                 }
                 outcome.found.push(proof);
             }
@@ -243,7 +178,7 @@ impl Reconciler<'_> {
             log: &*assembly.log,
             clock: &*assembly.environment.clock,
             key: assembly.digest_key,
-            settings: Settings { empty: proof::Empty::Fine, ..Settings::default() },
+            settings: Settings::default(),
         };
         let target_settings = target.settings.as_target();
         let mut around = Around {
@@ -262,28 +197,43 @@ impl Reconciler<'_> {
     }
 
     /// Chains a certificate to the flow's newest one; gives its number.
-    fn certify(&self, subject: &Subject, proof: &TableProof) -> Result<i64> {
-        let state = &self.engine.assembly.state;
-        let previous = match state.newest_certificate(Some(self.identity.id))? {
-            Some(stored) => Some(Certificate::read(&stored.body).map_err(|found| {
-                Error::corrupt(format!("certificate {} reads back wrong", stored.number))
-                    .found(found)
-                    .effect("no new certificate is chained to it")
-                    .fix(format!("seamount certificate verify {}", subject.flow_name))
-                    .code("E0514")
-            })?),
-            None => None,
+    fn certify(
+        &self,
+        subject: &Subject,
+        proof: &TableProof,
+        mended: Option<Mended>,
+    ) -> Result<i64> {
+        let assembly = &self.engine.assembly;
+        let about = About { mended, ..About::of(subject, assembly.digest_key) };
+        Ok(certify(&assembly.state, &self.identity, proof, &about)?.number)
+    }
+
+    /// A table that could not even be looked at is unproven, with a certificate that says why; gives its number too.
+    fn unseen(&self, site: &Site, table: &FlowTable, reason: Reason) -> Result<(TableProof, i64)> {
+        let assembly = &self.engine.assembly;
+        let now = assembly.environment.clock.now();
+        let proof = TableProof::unseen(&site.name, &table.source, &table.target, reason, now);
+        let about = About {
+            flow_name: &self.flow.name,
+            flow: self.identity.id,
+            generation: self.identity.generation,
+            lane: assembly.state.lane(&site.name)?.map(|lane| lane.id),
+            path: None,
+            writer: writer_of(self.flow),
+            excluded: &[],
+            key: assembly.digest_key,
+            previous: None,
+            mended: None,
         };
-        let certificate = Certificate::seal(proof, subject, previous.as_ref())?;
-        let body = certificate.to_bytes();
-        state.add_certificate(self.identity.id, proof.ended_at, &certificate.verdict, &body)
+        let certificate = certify(&assembly.state, &self.identity, &proof, &about)?;
+        Ok((proof, certificate.number))
     }
 
     /// Mends what was found, if all of it together stays within the limits, and proves again what was touched.
     fn mend(
         &self,
         limits: &Limits,
-        plans: Vec<(Pair, RepairPlan)>,
+        plans: Vec<Planned>,
         motion: &mut dyn Motion,
         outcome: &mut Reconciliation,
     ) -> Result<()> {
@@ -301,32 +251,32 @@ impl Reconciler<'_> {
         }
         self.note_repair(&plans)?;
         let mut done = 0;
-        for (pair, plan) in plans {
-            self.place(&pair, plan, motion, outcome)?;
+        for Planned { pair, plan, found_by } in plans {
+            let asked = plan.changes;
+            let (repaired, dropped) = self.place(&pair, plan, motion)?;
+            outcome.repaired += repaired;
+            outcome.dropped += dropped;
             let proof = self.prove(&pair, motion, done)?;
             done += proof.rows;
-            outcome.certificates.push(self.certify(&pair.subject, &proof)?);
+            let mended = Mended { found_by, asked, repaired, dropped };
+            outcome.certificates.push(self.certify(&pair.subject, &proof, Some(mended))?);
             outcome.after.push(proof);
         }
         Ok(())
     }
 
     /// Tells the audit log of repairs before the first of them is written.
-    fn note_repair(&self, plans: &[(Pair, RepairPlan)]) -> Result<()> {
-        let rows: u64 = plans.iter().map(|(_, plan)| plan.changes).sum();
+    fn note_repair(&self, plans: &[Planned]) -> Result<()> {
+        let rows: u64 = plans.iter().map(|planned| planned.plan.changes).sum();
         let detail = format!("flow {}: {rows} rows", self.flow.name);
         let at = self.engine.assembly.environment.clock.now();
         self.engine.assembly.state.audit(Act { at, what: "repair", detail })
     }
 
-    /// Hands one table's repairs to the applier, and what the log lacks to the capture.
-    fn place(
-        &self,
-        pair: &Pair,
-        plan: RepairPlan,
-        motion: &mut dyn Motion,
-        outcome: &mut Reconciliation,
-    ) -> Result<()> {
+    /// Hands one table's repairs to the applier, and what the log lacks to the capture; gives how many rows were
+    /// mended, and how many left alone.
+    fn place(&self, pair: &Pair, plan: RepairPlan, motion: &mut dyn Motion) -> Result<(u64, u64)> {
+        let (mut repaired, mut dropped) = (0, 0);
         for lot in plan.lots {
             let asked = (lot.rows.num_rows() + lot.gone.num_rows()) as u64;
             let (sender, receiver) = channel();
@@ -341,26 +291,26 @@ impl Reconciler<'_> {
             });
             let mended = motion.repaired(&receiver)?;
             let mended = mended.unwrap_or(RepairOutcome { repaired: 0, dropped: asked });
-            outcome.repaired += mended.repaired;
-            outcome.dropped += mended.dropped;
+            repaired += mended.repaired;
+            dropped += mended.dropped;
         }
         if !plan.recapture.is_empty() {
-            outcome.repaired += plan.recapture.len() as u64;
+            repaired += plan.recapture.len() as u64;
             let table = pair.subject.path.source_table().to_string();
             let order = CaptureOrder::Keys { table, keys: plan.recapture };
             self.engine.orders.place(&pair.site.name, order);
         }
-        Ok(())
+        Ok((repaired, dropped))
     }
 }
 
 /// All plans as one, for the limits: they are of the flow, not of each table.
-fn together(plans: &[(Pair, RepairPlan)]) -> RepairPlan {
+fn together(plans: &[Planned]) -> RepairPlan {
     RepairPlan {
         lots: Vec::new(),
         recapture: Vec::new(),
         by_hand: Vec::new(),
-        changes: plans.iter().map(|(_, plan)| plan.changes).sum(),
-        systematic: plans.iter().find_map(|(_, plan)| plan.systematic.clone()),
+        changes: plans.iter().map(|planned| planned.plan.changes).sum(),
+        systematic: plans.iter().find_map(|planned| planned.plan.systematic.clone()),
     }
 }

@@ -100,6 +100,8 @@ impl State {
         // rollback journal is durable too.
         let synchronous = if is_planted(Defect::StateUnsynced) { "off" } else { "extra" };
         db.pragma_update(None, "synchronous", synchronous).map_err(failed("state.db"))?;
+        // Answers to commands hold rows: what is forgotten is overwritten.
+        db.pragma_update(None, "secure_delete", "on").map_err(failed("state.db"))?;
         // After a sync that failed, the system's memory shows what the disk has lost: it is written once more, elsewhere.
         db.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))
             .map_err(failed("state.db"))?;

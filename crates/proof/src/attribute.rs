@@ -6,7 +6,7 @@
 use crate::compare::{Finding, Shown, changed};
 use crate::history::{Histories, Version};
 use crate::subject::RowPath;
-use crate::verdict::{Difference, DifferenceKind, Side};
+use crate::verdict::{Difference, DifferenceKind, LogChange, ShownBy, Side};
 use change::{Digest, Offset};
 
 /// A confirmed finding as a difference.
@@ -14,7 +14,23 @@ pub(crate) fn attribute(finding: Finding, histories: &Histories, path: &RowPath)
     let versions = histories.of(&finding.bytes, finding.known_at);
     let changes = || versions.iter().filter(|v| v.offset > Offset::START);
     let (kind, side) = judge(&finding, versions, histories.whole, path);
+    let digest = |shown: &Option<Shown>| Some(shown.as_ref().map(|shown| shown.digest));
+    let (expected, found) = (digest(&finding.expected), digest(&finding.found));
+    let shown = |row| match row {
+        None => ShownBy::Nowhere,
+        row if row == expected => ShownBy::Source,
+        row if row == found => ShownBy::Target,
+        _ => ShownBy::Nowhere,
+    };
+    let led_here = histories.traces(&finding.bytes, finding.known_at).map(|trace| LogChange {
+        offset: trace.offset,
+        position: trace.position.clone(),
+        at: trace.at,
+        kind: trace.kind,
+        shown: shown(trace.row),
+    });
     Difference {
+        changes: led_here.collect(),
         key: finding.key,
         kind,
         side,

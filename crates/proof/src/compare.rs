@@ -188,7 +188,7 @@ fn compare_touched(sight: &Sight, left_out: &dyn Fn(&[u8]) -> bool, comparison: 
 }
 
 /// Columns in which two rows differ, by the rules of the canonical encoding.
-fn differing(expected: &[Value], found: &[Value]) -> Vec<usize> {
+pub(crate) fn differing(expected: &[Value], found: &[Value]) -> Vec<usize> {
     let same = |a: &Value, b: &Value| match (a, b) {
         (Value::Float(a), Value::Float(b)) => {
             let (a, b) = (f64::from_bits(a.0), f64::from_bits(b.0));

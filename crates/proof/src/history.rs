@@ -6,9 +6,9 @@ use crate::images::{Effect, OldRows, Reader, State};
 use crate::rows::Keep;
 use crate::subject::Subject;
 use crate::walk::{Stretch, walk};
-use change::{Digest, Group, GroupKind, Key, Offset};
+use change::{Digest, Group, GroupKind, Key, Offset, Op};
 use connect::{Error, KeyRange, Log, Result};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 /// How many trims may come into one reading.
 const TRIMS: u32 = 8;
@@ -25,8 +25,30 @@ pub(crate) struct Version {
     pub(crate) row: Option<Option<Digest>>,
 }
 
+/// Most changes of a key that are kept to be shown: the last ones.
+const SHOWN: usize = 8;
+
+/// Whether changes are kept to be shown, beside the versions that they make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Traces {
+    Kept,
+    Left,
+}
+
+/// A change of a key as the log holds it.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace {
+    pub(crate) offset: Offset,
+    pub(crate) position: String,
+    pub(crate) at: i64,
+    pub(crate) kind: &'static str,
+    /// What the key is behind it, as in [`Version`].
+    pub(crate) row: Option<Option<Digest>>,
+}
+
 /// The versions of some keys.
 pub(crate) struct Histories {
+    traces: Option<BTreeMap<Vec<u8>, VecDeque<Trace>>>,
     versions: BTreeMap<Vec<u8>, Vec<Version>>,
     /// Whether the log still holds the lane from its first group.
     pub(crate) whole: bool,
@@ -42,6 +64,7 @@ impl Histories {
         key: change::DigestKey,
         keys: &BTreeMap<Vec<u8>, Key>,
         upto: Offset,
+        traces: Traces,
     ) -> Result<Histories> {
         let (path, keep, old_rows) = (&subject.path, Keep::Keys, OldRows::Wanted);
         let reader = Reader { path, key, keep, old_rows };
@@ -50,6 +73,7 @@ impl Histories {
             let oldest = log.tail(subject.lane)?.oldest;
             let after = Offset(oldest.0.saturating_sub(1));
             let mut histories = Histories {
+                traces: (traces == Traces::Kept).then(BTreeMap::new),
                 versions: BTreeMap::new(),
                 whole: after == Offset::START,
                 begins_at: None,
@@ -77,11 +101,13 @@ impl Histories {
             match effect {
                 Effect::Truncate => {
                     for bytes in keys.keys() {
+                        self.trace(bytes, group, "truncate", Some(None));
                         self.push(bytes, Version { offset, since, row: Some(None) });
                     }
                 }
                 Effect::OtherShape => {
                     for bytes in keys.keys() {
+                        self.trace(bytes, group, "new shape", None);
                         self.push(bytes, Version { offset, since, row: None });
                     }
                 }
@@ -91,6 +117,7 @@ impl Histories {
                         self.begin(&effect.bytes, before);
                     }
                     let row = effect.state.digest();
+                    self.trace(&effect.bytes, group, kind(group, &effect), row);
                     self.push(&effect.bytes, Version { offset, since, row });
                 }
             }
@@ -103,16 +130,18 @@ impl Histories {
             let absent =
                 |(bytes, key): &(&Vec<u8>, &Key)| !present.contains(*bytes) && range.holds(key);
             for (bytes, _) in keys.iter().filter(absent) {
+                self.trace(bytes, group, "snapshot", Some(None));
                 self.push(bytes, Version { offset, since, row: Some(None) });
             }
         }
         Ok(())
     }
 
-    /// The first change of a key may tell what was there before.
+    /// The first change of a key may tell what was there before: since when is known no further back than the log.
     fn begin(&mut self, bytes: &[u8], before: &State) {
         if !self.versions.contains_key(bytes) {
-            let first = Version { offset: Offset::START, since: i64::MIN, row: before.digest() };
+            let since = self.begins_at.unwrap_or(i64::MIN);
+            let first = Version { offset: Offset::START, since, row: before.digest() };
             self.versions.insert(bytes.to_vec(), vec![first]);
         }
     }
@@ -125,10 +154,48 @@ impl Histories {
         }
     }
 
+    /// Keeps a change to be shown.
+    fn trace(
+        &mut self,
+        bytes: &[u8],
+        group: &Group,
+        kind: &'static str,
+        row: Option<Option<Digest>>,
+    ) {
+        let Some(traces) = &mut self.traces else { return };
+        let (offset, position) = (group.offset, group.body.upto.to_string());
+        let traces = traces.entry(bytes.to_vec()).or_default();
+        if traces.len() == SHOWN {
+            traces.pop_front();
+        }
+        traces.push_back(Trace { offset, position, at: group.body.commit_time, kind, row });
+    }
+
+    /// The last changes of a key up to a place, oldest first.
+    pub(crate) fn traces(&self, bytes: &[u8], upto: Offset) -> impl Iterator<Item = &Trace> {
+        let traces = self.traces.as_ref().and_then(|traces| traces.get(bytes));
+        traces.into_iter().flatten().filter(move |trace| trace.offset <= upto)
+    }
+
     /// Versions of a key up to a place, oldest first.
     pub(crate) fn of(&self, bytes: &[u8], upto: Offset) -> &[Version] {
         let versions = self.versions.get(bytes).map_or(&[][..], |versions| versions);
         let end = versions.partition_point(|version| version.offset <= upto);
         &versions[..end]
+    }
+}
+
+/// What a change is called where it is shown.
+fn kind(group: &Group, effect: &crate::images::KeyEffect) -> &'static str {
+    match (&group.body.kind, effect.op) {
+        (GroupKind::Snapshot(_), _) => "snapshot",
+        (GroupKind::Repair, _) => "repair",
+        (_, Op::Insert) => "insert",
+        // The key was changed, or the filter no longer passes the row.
+        (_, Op::Update) if effect.state == State::Gone => "removed by update",
+        (_, Op::Update) => "update",
+        (_, Op::Delete) => "delete",
+        (_, Op::Read) => "read",
+        (_, Op::Truncate) => "truncate",
     }
 }

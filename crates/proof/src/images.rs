@@ -60,6 +60,8 @@ pub(crate) struct KeyEffect {
     pub(crate) state: State,
     /// What it showed before, where the change tells.
     pub(crate) before: Option<State>,
+    /// What the source did.
+    pub(crate) op: Op,
 }
 
 /// Whether old images are looked at beyond their key.
@@ -122,7 +124,8 @@ impl Reader<'_> {
             let mut push = |bytes: &[u8], key: Key, state: State, before: Option<State>| {
                 if wanted(bytes) {
                     let bytes = bytes.to_vec();
-                    effects.push((ordinal, Effect::Key(KeyEffect { bytes, key, state, before })));
+                    effects
+                        .push((ordinal, Effect::Key(KeyEffect { bytes, key, state, before, op })));
                 }
             };
             let name = |image: &RecordBatch| self.path.target_key(&Key::read(image, schema, row));

@@ -11,31 +11,41 @@
 
 mod attribute;
 mod certificate;
+mod chain;
 mod compare;
 mod fit;
 mod foreign;
 mod history;
 mod images;
+mod kept;
 mod look;
 mod narrow;
+mod outcome;
 mod prove;
 mod repair;
 mod rows;
 mod settings;
 mod subject;
 mod surroundings;
+mod systematic;
 mod tally;
 mod target_rows;
 mod touched;
 mod verdict;
 mod walk;
 
-pub use certificate::{Certificate, ChainFault, DifferenceEntry, verify_chain, verify_stored};
+pub use certificate::{
+    About, Certificate, CertificateFault, Cost, Coverage, DifferenceEntry, LagEntry, Mended,
+    Offsets, Page, Piece, Positions, SystematicEntry, head_of, is_of_older_format, split, verify,
+};
+pub use chain::{Head, LinkFault, Linked, follow};
+pub use outcome::TableProof;
 pub use repair::{Limits, Lot, Refusal, RepairPlan};
 pub use settings::{Empty, Settings};
-pub use subject::{RowPath, Subject, Writer};
+pub use subject::{Excluded, RowPath, Subject, Writer};
 pub use surroundings::{Reached, Surroundings};
-pub use verdict::{Difference, DifferenceKind, Lag, Reason, Side, Systematic, TableProof, Verdict};
+pub use systematic::Systematic;
+pub use verdict::{Difference, DifferenceKind, Lag, LogChange, Reason, ShownBy, Side, Verdict};
 
 use change::DigestKey;
 use connect::{Clock, Log};

@@ -7,14 +7,16 @@ use crate::Prover;
 use crate::attribute::attribute;
 use crate::compare::{Comparison, Finding, compare};
 use crate::foreign::{Explanation, explain};
-use crate::history::Histories;
+use crate::history::{Histories, Traces};
+use crate::kept::Kept;
 use crate::look::{Looker, Sight, Wanted};
 use crate::narrow::Neighbours;
+use crate::outcome::TableProof;
 use crate::rows::Keep;
 use crate::subject::{Subject, Writer};
 use crate::surroundings::Surroundings;
 use crate::tally::Tally;
-use crate::verdict::{Reason, Side, TableProof};
+use crate::verdict::{Reason, Side};
 use change::{Key, Offset};
 use connect::{KeyRange, Kind, Result};
 use std::collections::{BTreeMap, HashSet};
@@ -30,14 +32,14 @@ impl Prover<'_> {
     pub fn prove(&self, subject: &Subject, around: &mut dyn Surroundings) -> Result<TableProof> {
         let mut proving = Proving {
             tally: Tally::new(subject, self.clock.now()),
-            confirmed: Vec::new(),
+            confirmed: Kept::new(self.settings.listed),
             unexplained: Vec::new(),
             looker: Looker { prover: self, subject, around },
         };
-        let outcome = if subject.path.carries_key() {
-            proving.pieces()
-        } else {
-            Ok(Err(Reason::KeyNotCarried))
+        let outcome = match (subject.path.carries_key(), subject.only_keys()) {
+            (true, false) => proving.pieces(),
+            (true, true) => Ok(Err(Reason::OnlyKeys)),
+            (false, _) => Ok(Err(Reason::KeyNotCarried)),
         };
         let outcome = match outcome {
             Ok(Ok(())) => proving.conclude(),
@@ -61,7 +63,7 @@ struct Proving<'a> {
     looker: Looker<'a>,
     tally: Tally,
     /// Findings that two pairs of cuts show.
-    confirmed: Vec<Finding>,
+    confirmed: Kept,
     /// Findings at a foreign target that wait for their key's history, each with its narrow range.
     unexplained: Vec<(Finding, KeyRange)>,
 }
@@ -126,14 +128,11 @@ impl Proving<'_> {
 
     /// Counts confirmed findings; as many as are listed are kept.
     fn keep(&mut self, findings: Vec<Finding>) {
-        let (subject, settings) = (self.looker.subject, &self.looker.prover.settings);
+        let path = &self.looker.subject.path;
         for finding in findings {
-            self.tally.wrong(&finding, &subject.path);
-            if self.confirmed.len() < settings.listed {
-                self.confirmed.push(finding);
-            } else {
-                self.tally.omit();
-            }
+            self.tally.wrong(&finding, path);
+            let left_out = self.confirmed.add(finding, path);
+            self.tally.omit(left_out);
         }
     }
 
@@ -161,7 +160,7 @@ impl Proving<'_> {
         let Writer::Other { max_lag_us } = self.looker.subject.writer else { return Ok(Ok(())) };
         let postponed = std::mem::take(&mut self.unexplained);
         let findings: Vec<&Finding> = postponed.iter().map(|(finding, _)| finding).collect();
-        let histories = self.histories(&findings)?;
+        let histories = self.histories(&findings, Traces::Left)?;
         let mut suspects = Vec::new();
         for (finding, range) in postponed {
             match explain(&finding, &histories, max_lag_us) {
@@ -187,7 +186,7 @@ impl Proving<'_> {
         let suspects: HashSet<&[u8]> = lot.iter().map(|(f, _)| f.bytes.as_slice()).collect();
         let second: Vec<Finding> =
             second.into_iter().filter(|f| suspects.contains(f.bytes.as_slice())).collect();
-        let histories = self.histories(&second.iter().collect::<Vec<_>>())?;
+        let histories = self.histories(&second.iter().collect::<Vec<_>>(), Traces::Left)?;
         let mut confirmed = Vec::new();
         for finding in second {
             match explain(&finding, &histories, max_lag_us) {
@@ -201,21 +200,21 @@ impl Proving<'_> {
         Ok(Ok(()))
     }
 
-    fn histories(&self, findings: &[&Finding]) -> Result<Histories> {
+    fn histories(&self, findings: &[&Finding], traces: Traces) -> Result<Histories> {
         let keys: BTreeMap<Vec<u8>, Key> =
             findings.iter().map(|f| (f.bytes.clone(), f.key.clone())).collect();
         let upto = findings.iter().map(|f| f.known_at).max().unwrap_or(Offset::START);
         let Looker { prover, subject, .. } = &self.looker;
-        Histories::read(subject, prover.log, prover.key, &keys, upto)
+        Histories::read(subject, prover.log, prover.key, &keys, upto, traces)
     }
 
     /// Names every confirmed finding, in one pass over the lane.
     fn name(&mut self) -> Result<()> {
-        let confirmed = std::mem::take(&mut self.confirmed);
+        let confirmed = std::mem::replace(&mut self.confirmed, Kept::new(0)).into_list();
         if confirmed.is_empty() {
             return Ok(());
         }
-        let histories = self.histories(&confirmed.iter().collect::<Vec<_>>())?;
+        let histories = self.histories(&confirmed.iter().collect::<Vec<_>>(), Traces::Kept)?;
         let subject = self.looker.subject;
         for finding in confirmed {
             let mut difference = attribute(finding, &histories, &subject.path);

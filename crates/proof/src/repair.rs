@@ -4,8 +4,9 @@
 //! key behind `known_at`; keys that capture has missed are read again by the capture, into the lane.
 
 use crate::fit::is_bound;
+use crate::outcome::TableProof;
 use crate::subject::RowPath;
-use crate::verdict::{DifferenceKind, Side, TableProof};
+use crate::verdict::{DifferenceKind, Side};
 use arrow::array::RecordBatch;
 use change::{Key, Offset, Value, value};
 use connect::{Error, Result};

@@ -35,12 +35,14 @@ pub(crate) struct Rows {
     /// Batches, each with the schema of its columns.
     held: Vec<(RecordBatch, Arc<TableSchema>)>,
     pub(crate) entries: HashMap<Vec<u8>, Entry>,
+    /// Bytes of all rows in their canonical form.
+    pub(crate) bytes: u64,
 }
 
 impl Rows {
     /// No rows, of a target table's shape.
     pub(crate) fn new(schema: Arc<TableSchema>, keep: Keep) -> Self {
-        Rows { schema, keep, held: Vec::new(), entries: HashMap::new() }
+        Rows { schema, keep, held: Vec::new(), entries: HashMap::new(), bytes: 0 }
     }
 
     /// Adds rows in the target's columns.
@@ -62,6 +64,7 @@ impl Rows {
         for row in 0..rows.num_rows() {
             bytes.clear();
             all.encode(row, &mut bytes);
+            self.bytes += bytes.len() as u64;
             let digest = Digest::of(key.hash(&bytes));
             let mut name = Vec::new();
             keys.encode(row, &mut name);
@@ -109,6 +112,8 @@ pub(crate) struct SourceRows {
     pub(crate) rows: Rows,
     /// Source rows read.
     pub(crate) read: u64,
+    /// Those that the filter dropped.
+    pub(crate) filtered: u64,
     /// Canonical target keys of the rows that the transform fails on.
     pub(crate) refused: HashSet<Vec<u8>>,
     /// Source key of the last row read.
@@ -119,7 +124,7 @@ impl SourceRows {
     /// No rows yet.
     pub(crate) fn new(path: &RowPath, keep: Keep) -> Self {
         let rows = Rows::new(path.target().schema.clone(), keep);
-        SourceRows { rows, read: 0, refused: HashSet::new(), last: None }
+        SourceRows { rows, read: 0, filtered: 0, refused: HashSet::new(), last: None }
     }
 
     /// Sends source rows down the path.
@@ -133,6 +138,7 @@ impl SourceRows {
         self.read += batch.num_rows() as u64;
         self.last = Some(Key::read(batch, path.source_schema(), last));
         let walked = path.walk(batch)?;
+        self.filtered += walked.fates.iter().filter(|fate| **fate == Fate::Filtered).count() as u64;
         if walked.fates.contains(&Fate::Refused) {
             let keys = path.target_keys(batch)?;
             let schema = path.target().schema.key_schema();

@@ -6,6 +6,7 @@
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray};
 use change::{FlowId, Generation, Key, LaneId, TableSchema, Value};
 use connect::{Error, Kind, Result, RowTransform, TargetTable};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Who writes the target's table.
@@ -38,6 +39,37 @@ pub struct Subject {
     pub path: RowPath,
     /// Who writes.
     pub writer: Writer,
+    /// Columns that are not compared as the source holds them, or not at all.
+    pub excluded: Vec<Excluded>,
+}
+
+/// A column that is not compared as the source holds it, or not at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Excluded {
+    /// `source` or `target`.
+    pub side: String,
+    /// The column.
+    pub column: String,
+    /// Why: `dropped by a mask`, `masked: hash`, `not written by the flow`.
+    pub why: String,
+    /// Whether the column is not compared at all.
+    pub wholly: bool,
+}
+
+impl Subject {
+    /// Whether everything but the key is kept from the comparison: then rows are there or not, and nothing is shown of
+    /// what is in them. A table that has no other columns by itself is another matter.
+    pub(crate) fn only_keys(&self) -> bool {
+        let schema = &self.path.target().schema;
+        let site = self.path.site_column.as_ref().map(|(column, _)| column);
+        let compared =
+            schema.columns().iter().enumerate().any(|(place, column)| {
+                !schema.key().contains(&place) && Some(&column.name) != site
+            });
+        let dropped = |e: &Excluded| e.wholly && e.side == "source";
+        !compared && self.excluded.iter().any(dropped)
+    }
 }
 
 /// Where a target key column comes from.

@@ -2,16 +2,13 @@
 //!
 //! Only here a verdict is made: DIFFERENT before UNPROVEN before EQUAL.
 
-use crate::compare::{Comparison, Finding, changed};
+use crate::compare::{Comparison, Finding};
 use crate::look::Sight;
+use crate::outcome::TableProof;
 use crate::settings::{Empty, Settings};
 use crate::subject::{RowPath, Subject, Writer};
-use crate::verdict::{Difference, DifferenceKind, Lag, Reason, Systematic, TableProof, Verdict};
-use change::Digest;
-use std::collections::BTreeMap;
-
-/// A column is systematically wrong when it differs in more than half of the rows, and in at least this many.
-const SYSTEMATIC_ROWS: u64 = 10;
+use crate::systematic::Columns;
+use crate::verdict::{Difference, DifferenceKind, Lag, Reason, Verdict};
 
 /// Examples that are kept of rows whose only fault is systematic.
 const EXAMPLES: usize = 5;
@@ -22,44 +19,22 @@ pub(crate) struct Tally {
     both: u64,
     refused: u64,
     unclear: u64,
-    wrong_columns: BTreeMap<String, u64>,
+    columns: Columns,
     unproven: Option<Reason>,
 }
 
 impl Tally {
     pub(crate) fn new(subject: &Subject, now: i64) -> Self {
-        let proof = TableProof {
-            site: subject.site.clone(),
-            source_table: subject.path.source_table().into(),
-            target_table: subject.path.target().name.clone(),
-            verdict: Verdict::Unproven(Reason::Empty),
-            rows: 0,
-            source_rows: 0,
-            target_rows: 0,
-            chunks: 0,
-            leaves: 0,
-            unequal_leaves: 0,
-            touched: 0,
-            unconfirmed: 0,
-            parked: 0,
-            expected: Digest::default(),
-            found: Digest::default(),
-            differences: Vec::new(),
-            omitted: 0,
-            systematic: Vec::new(),
-            lag: (subject.writer != Writer::Flow).then(Lag::default),
-            source_cuts: None,
-            target_cuts: None,
-            started_at: now,
-            ended_at: now,
-            longest_cut_us: 0,
-        };
+        let (source, target) = (subject.path.source_table(), subject.path.target());
+        let mut proof = TableProof::unseen(&subject.site, source, &target.name, Reason::Empty, now);
+        proof.columns = target.schema.columns().iter().map(|column| column.name.clone()).collect();
+        proof.lag = (subject.writer != Writer::Flow).then(Lag::default);
         Tally {
             proof,
             both: 0,
             refused: 0,
             unclear: 0,
-            wrong_columns: BTreeMap::new(),
+            columns: Columns::default(),
             unproven: None,
         }
     }
@@ -76,6 +51,9 @@ impl Tally {
         proof.rows += comparison.rows;
         proof.source_rows += sight.source.read;
         proof.target_rows += sight.target_rows;
+        proof.filtered += sight.source.filtered;
+        proof.source_bytes += sight.source.rows.bytes;
+        proof.target_bytes += sight.target.bytes;
         proof.chunks += 1;
         proof.leaves += comparison.leaves;
         proof.unequal_leaves += comparison.unequal_leaves;
@@ -99,6 +77,7 @@ impl Tally {
             None => (sight.known_at, sight.known_at),
             Some((low, high)) => (low.min(sight.known_at), high.max(sight.known_at)),
         });
+        proof.looks += 1;
         proof.longest_cut_us = proof.longest_cut_us.max(sight.held_us);
     }
 
@@ -126,16 +105,12 @@ impl Tally {
 
     /// Counts the columns of a row that is wrong.
     pub(crate) fn wrong(&mut self, finding: &Finding, path: &RowPath) {
-        if let (Some(expected), Some(found)) = (&finding.expected, &finding.found) {
-            for column in changed(expected, found, path) {
-                *self.wrong_columns.entry(column).or_default() += 1;
-            }
-        }
+        self.columns.count(finding, path);
     }
 
-    /// A row that is wrong and not listed.
-    pub(crate) fn omit(&mut self) {
-        self.proof.omitted += 1;
+    /// Rows that are wrong and not listed.
+    pub(crate) fn omit(&mut self, rows: u64) {
+        self.proof.omitted += rows;
     }
 
     /// Lists a difference.
@@ -147,6 +122,7 @@ impl Tally {
     pub(crate) fn finish(mut self, settings: &Settings, now: i64) -> TableProof {
         self.proof.ended_at = now;
         self.gather_systematic();
+        self.proof.gap = self.gap();
         self.proof.verdict = self.verdict(settings);
         self.proof
     }
@@ -157,14 +133,8 @@ impl Tally {
         if wrong > 0 {
             return Verdict::Different { rows: wrong, parked: proof.parked };
         }
-        if let Some(reason) = &self.unproven {
-            return Verdict::Unproven(reason.clone());
-        }
-        if self.refused > 0 {
-            return Verdict::Unproven(Reason::TransformFails { rows: self.refused });
-        }
-        if self.unclear > 0 {
-            return Verdict::Unproven(Reason::ImagesIncomplete { keys: self.unclear });
+        if let Some(gap) = &proof.gap {
+            return Verdict::Unproven(gap.clone());
         }
         if proof.parked > 0 {
             return Verdict::Different { rows: 0, parked: proof.parked };
@@ -175,15 +145,18 @@ impl Tally {
         Verdict::Equal
     }
 
+    /// Why not everything was seen; the first reason stands.
+    fn gap(&self) -> Option<Reason> {
+        let refused =
+            || (self.refused > 0).then_some(Reason::TransformFails { rows: self.refused });
+        let unclear =
+            || (self.unclear > 0).then_some(Reason::ImagesIncomplete { keys: self.unclear });
+        self.unproven.clone().or_else(refused).or_else(unclear)
+    }
+
     /// A column that is wrong in most rows is one mistake: it is named once, and a few rows stand for all.
     fn gather_systematic(&mut self) {
-        let of = self.both;
-        let systematic = self
-            .wrong_columns
-            .iter()
-            .filter(|(_, rows)| **rows >= SYSTEMATIC_ROWS && **rows > of / 2)
-            .map(|(column, rows)| Systematic { column: column.clone(), rows: *rows, of });
-        self.proof.systematic = systematic.collect();
+        (self.proof.systematic, self.proof.uniform) = self.columns.systematic(self.both);
         let named: Vec<&str> = self.proof.systematic.iter().map(|s| s.column.as_str()).collect();
         let only_systematic = |difference: &Difference| match &difference.kind {
             DifferenceKind::Changed { columns } => {

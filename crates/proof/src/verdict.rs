@@ -2,7 +2,7 @@
 //!
 //! A check that compared nothing, or could not see enough, is UNPROVEN: never EQUAL.
 
-use change::{Digest, Key, Offset, Value};
+use change::{Key, Offset, Value};
 use std::fmt;
 
 /// The verdict on a table.
@@ -54,7 +54,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-fn count(rows: u64) -> String {
+pub(crate) fn count(rows: u64) -> String {
     if rows == 1 { "1 row".into() } else { format!("{rows} rows") }
 }
 
@@ -104,6 +104,33 @@ pub enum Reason {
     },
     /// A site could not be reached.
     Unavailable(String),
+    /// A table or a column is not what the flow declares, or cannot be carried exactly, so its rows cannot be read.
+    Unsupported(String),
+    /// Every column but the key is kept at its site, so there is nothing to compare but the presence of rows.
+    OnlyKeys,
+}
+
+impl Reason {
+    /// The reason in one word, as certificates and programs read it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Reason::Empty => "empty",
+            Reason::NotCaptured(_) => "not-captured",
+            Reason::TargetBehind(_) => "target-behind",
+            Reason::NoProgress => "no-progress",
+            Reason::OtherHistory(_) => "other-history",
+            Reason::LogTrimmed => "log-trimmed",
+            Reason::NoClosing => "no-closing",
+            Reason::KeyNotCarried => "key-not-carried",
+            Reason::Voided { .. } => "voided",
+            Reason::TransformFails { .. } => "transform-fails",
+            Reason::ImagesIncomplete { .. } => "images-incomplete",
+            Reason::CellRefused { .. } => "cell-refused",
+            Reason::Unavailable(_) => "unavailable",
+            Reason::Unsupported(_) => "unsupported",
+            Reason::OnlyKeys => "only-keys",
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -132,6 +159,8 @@ impl fmt::Display for Reason {
             }
             Reason::CellRefused { of, what } => write!(f, "the {of} cannot be read: {what}"),
             Reason::Unavailable(what) => f.write_str(what),
+            Reason::Unsupported(what) => write!(f, "it cannot be compared: {what}"),
+            Reason::OnlyKeys => f.write_str("every column but the key is kept at its site"),
         }
     }
 }
@@ -153,6 +182,45 @@ pub struct Difference {
     pub known_at: Offset,
     /// Newest change of the key in the log up to there.
     pub newest_change: Option<Offset>,
+    /// The last changes of the key in the log up to there, oldest first.
+    pub changes: Vec<LogChange>,
+}
+
+/// A change of a key in the log, as one that led to a difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogChange {
+    /// Its place in the lane.
+    pub offset: Offset,
+    /// The position of its transaction at the source.
+    pub position: String,
+    /// When that was committed at the latest, microseconds since 1970-01-01T00:00:00Z.
+    pub at: i64,
+    /// `insert`, `update`, `delete`, `snapshot`, `repair`, `truncate`, or `new shape`.
+    pub kind: &'static str,
+    /// Which side shows what the key was behind this change.
+    pub shown: ShownBy,
+}
+
+/// Which side of a difference shows a version of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShownBy {
+    /// What should be there is this version.
+    Source,
+    /// What is there is this version.
+    Target,
+    /// Neither, or the log does not tell.
+    Nowhere,
+}
+
+impl ShownBy {
+    /// The side in one word.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            ShownBy::Source => Some("source"),
+            ShownBy::Target => Some("target"),
+            ShownBy::Nowhere => None,
+        }
+    }
 }
 
 /// What is wrong with a row.
@@ -226,28 +294,6 @@ impl fmt::Display for Side {
     }
 }
 
-/// A column that is wrong in most rows: a contract error rather than drift.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Systematic {
-    /// The column.
-    pub column: String,
-    /// Rows in which it differs.
-    pub rows: u64,
-    /// Rows that are on both sides.
-    pub of: u64,
-}
-
-impl fmt::Display for Systematic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Systematic { column, rows, of } = self;
-        if rows == of {
-            write!(f, "column {column} differs in all {} of them", count(*of))
-        } else {
-            write!(f, "column {column} differs in {rows} of {of} rows")
-        }
-    }
-}
-
 /// How far a foreign writer is behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lag {
@@ -256,64 +302,4 @@ pub struct Lag {
     /// The longest that such a state has been outdated, at least: the log tells the time of a group, which is
     /// that of its newest transaction.
     pub longest_us: i64,
-}
-
-/// What was found out about one table of one site.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TableProof {
-    /// The source site.
-    pub site: String,
-    /// The table there.
-    pub source_table: String,
-    /// The table at the target.
-    pub target_table: String,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Rows compared: those that should be there, and those that are there and should not.
-    pub rows: u64,
-    /// Rows read from the source.
-    pub source_rows: u64,
-    /// Rows read from the target.
-    pub target_rows: u64,
-    /// Pieces of the key space, each with cuts of its own.
-    pub chunks: u64,
-    /// Leaves whose digests were compared, and those that differed at first sight.
-    pub leaves: u64,
-    /// See `leaves`.
-    pub unequal_leaves: u64,
-    /// Keys that the log touched between the cuts, and that were compared with the log.
-    pub touched: u64,
-    /// Candidates of the first look that fresh cuts did not confirm.
-    pub unconfirmed: u64,
-    /// Keys set aside.
-    pub parked: u64,
-    /// Digest of all rows that should be there.
-    pub expected: Digest,
-    /// Digest of all rows that are there.
-    pub found: Digest,
-    /// Rows that are wrong, by key; at most as many as the settings allow.
-    pub differences: Vec<Difference>,
-    /// Rows that are wrong and not listed.
-    pub omitted: u64,
-    /// Columns that are wrong in most rows.
-    pub systematic: Vec<Systematic>,
-    /// Lag of a foreign writer.
-    pub lag: Option<Lag>,
-    /// First and last source cut, as closing positions.
-    pub source_cuts: Option<(String, String)>,
-    /// Smallest and largest progress of the target at its cuts.
-    pub target_cuts: Option<(Offset, Offset)>,
-    /// When it began and ended, microseconds since 1970-01-01T00:00:00Z.
-    pub started_at: i64,
-    /// See `started_at`.
-    pub ended_at: i64,
-    /// The longest that one source cut was held.
-    pub longest_cut_us: i64,
-}
-
-impl TableProof {
-    /// Rows that are wrong, listed or not.
-    pub fn wrong(&self) -> u64 {
-        self.differences.len() as u64 + self.omitted
-    }
 }

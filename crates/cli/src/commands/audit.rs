@@ -1,13 +1,15 @@
 //! `audit`: what was done here and by whom, and whether the record of it is whole. Needs no site and no engine.
 
+use super::certificate::verify;
 use crate::args::{Audit, Global};
 use crate::assemble::{heads_file, project, state_to_read};
 use crate::exit::{DONE, FAILED, Failure};
 use crate::output::Output;
 use crate::time::{counted, instant};
 use connect::Error;
-use engine::{AuditEntry, Head, kept_heads, verify_audit};
+use engine::{AuditEntry, kept_heads, verify_audit};
 use flow::Project;
+use proof::{Head, LinkFault, Linked};
 use serde_json::json;
 
 pub(crate) fn run(global: &Global, what: &Audit, output: &Output) -> Result<u8, Failure> {
@@ -67,32 +69,44 @@ fn verify(
         })?;
         kept.push(head);
     }
-    match verify_audit(entries, &kept) {
-        Ok(newest) => {
-            let head = newest.map_or("-".into(), |head| head.to_string());
-            let text = format!(
-                "{} in an unbroken chain, {} beside it; newest {head}",
-                counted(entries.len() as u64, "act"),
-                counted(kept.len() as u64, "head")
-            );
-            let fields = [
-                ("entries", json!(entries.len())),
-                ("heads", json!(kept.len())),
-                ("head", json!(head)),
-            ];
-            output.summary(&text, &fields);
-            Ok(DONE)
-        }
+    let newest = match verify_audit(entries, &kept) {
+        Ok(newest) => newest,
         Err(fault) => {
-            let error = Error::corrupt("the audit log is not what was written")
-                .found(fault.to_string())
-                .effect("what it says of this entry and of those behind it cannot be relied on")
-                .fix("compare with a copy of the state folder; find who can write it")
-                .code("E0520");
+            let error = broken(&fault)
+                .effect("what it says of this entry and of those behind it cannot be relied on");
             output.error(&error);
             let fields = [("first_bad", json!(fault.number()))];
-            output.summary(&format!("the audit log is broken: {fault}"), &fields);
-            Ok(FAILED)
+            let text = format!("the audit log is broken: {}", fault.told("entry"));
+            output.summary(&text, &fields);
+            return Ok(FAILED);
         }
+    };
+    // Every certificate that it tells of must still be there.
+    let chains = match state_to_read(project)? {
+        Some(state) => verify::chains(project, &state, entries, verify::Wanted::default())?,
+        None => Vec::new(),
+    };
+    if let Some(broken) = chains.iter().find_map(verify::Chain::broken) {
+        output.error(&broken.error());
+        output.summary(&broken.summary(), &broken.fields());
+        return Ok(FAILED);
     }
+    let head = newest.map_or("-".into(), |head| head.to_string());
+    let text = format!(
+        "{} in an unbroken chain, {} beside it; newest {head}",
+        counted(entries.len() as u64, "act"),
+        counted(kept.len() as u64, "head")
+    );
+    let fields =
+        [("entries", json!(entries.len())), ("heads", json!(kept.len())), ("head", json!(head))];
+    output.summary(&text, &fields);
+    Ok(DONE)
+}
+
+/// The error of an audit log that is broken at a place.
+pub(super) fn broken(fault: &LinkFault) -> Error {
+    Error::corrupt("the audit log is not what was written")
+        .found(fault.told("entry"))
+        .fix("compare with a copy of the state folder; find who can write it")
+        .code("E0520")
 }

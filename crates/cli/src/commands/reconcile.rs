@@ -138,17 +138,25 @@ pub(crate) fn ask_engine(
     let deadline = clock.steady() + ANSWER_WITHIN;
     loop {
         let request = state.request(id)?;
-        if let Some(done) = request.filter(|request| request.status == RequestStatus::Done) {
-            let answer = done.answer.unwrap_or_default();
-            let answer: Value = serde_json::from_str(&answer)
-                .map_err(|e| Error::corrupt("the engine's answer cannot be read").caused_by(e))?;
-            if answer.is_null() {
-                return Err(Error::unavailable("the engine stopped before it answered")
-                    .effect("nothing is known of the outcome; the next run says")
-                    .fix("the same command again")
-                    .code("E0516")
-                    .into());
+        let answer = match request {
+            Some(request) if request.status != RequestStatus::Done => None,
+            Some(request) => {
+                state.forget_request(id)?;
+                let answer = serde_json::from_str(&request.answer.unwrap_or_default());
+                let wrong = Error::corrupt("the engine's answer cannot be read");
+                Some(answer.map_err(|e| wrong.caused_by(e))?)
             }
+            // An engine that began since has forgotten it.
+            None => Some(Value::Null),
+        };
+        if answer == Some(Value::Null) {
+            return Err(Error::unavailable("the engine stopped before it answered")
+                .effect("nothing is known of the outcome; the next run says")
+                .fix("the same command again")
+                .code("E0516")
+                .into());
+        }
+        if let Some(answer) = answer {
             return Ok(answer);
         }
         if clock.steady() > deadline || running(project).is_none() {
@@ -173,7 +181,7 @@ pub(crate) fn diff(global: &Global, what: &Diff, output: &Output) -> Result<u8, 
     Ok(report::exit_code(&answer))
 }
 
-/// One row of both sides, column by column.
+/// One row of both sides, column by column, and the changes that led there.
 fn side_by_side(row: &Value, output: &Output) {
     let texts = |field: &str| -> Vec<String> {
         let cells = report::list(&row[field]).iter();
@@ -188,14 +196,36 @@ fn side_by_side(row: &Value, output: &Output) {
         word("kind"),
         word("side")
     ));
-    let (expected, found) = (texts("expected"), texts("found"));
-    if !expected.is_empty() {
-        output.line(&format!("    source  {}", expected.join("  ")));
+    let sides = (texts("expected"), texts("found"));
+    let (columns, differing) = (texts("target_columns"), texts("columns"));
+    for (place, column) in columns.iter().enumerate() {
+        let cell = |side: &Vec<String>| side.get(place).cloned();
+        let mark = if differing.contains(column) { "*" } else { " " };
+        match (cell(&sides.0), cell(&sides.1)) {
+            (Some(source), Some(target)) if source == target => {
+                output.line(&format!("   {mark} {column:<20} {source}"));
+            }
+            (source, target) => {
+                let there = |cell: Option<String>| cell.unwrap_or_else(|| "(no row)".into());
+                let (source, target) = (there(source), there(target));
+                output.line(&format!("   {mark} {column:<20} source {source}   target {target}"));
+            }
+        }
     }
-    if !found.is_empty() {
-        output.line(&format!("    target  {}", found.join("  ")));
+    for change in report::list(&row["changes"]) {
+        let text = |field: &str| change[field].as_str().unwrap_or_default();
+        let shown = match text("shown_by") {
+            "" => String::new(),
+            side => format!("   the {side} shows this"),
+        };
+        output.line(&format!(
+            "     log {:>6}  {}  {}{shown}",
+            change["offset"],
+            text("at"),
+            text("what")
+        ));
     }
-    if let Some(newest) = row["newest_change"].as_u64() {
-        output.line(&format!("    log     newest change at offset {newest}"));
+    if report::list(&row["changes"]).is_empty() {
+        output.line("     log         no change of this key is in it");
     }
 }

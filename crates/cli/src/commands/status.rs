@@ -6,15 +6,14 @@ use crate::args::Global;
 use crate::assemble::{project, running, state_to_read};
 use crate::exit::{DONE, Failure};
 use crate::output::Output;
+use crate::proven::{self, Proven, Worth};
 use crate::time::{count, counted, instant, span};
 use connect::{Clock, SystemClock};
 use engine::{
     FlowStatus, LaneStatus, RunRecord, RunState, Standing, State, flow_status, lane_status,
 };
 use flow::{Apply, Flow, Mode, Project};
-use proof::Certificate;
 use serde_json::json;
-use std::collections::BTreeMap;
 
 /// What is known of one flow.
 struct Known {
@@ -23,16 +22,34 @@ struct Known {
     lanes: Vec<(String, LaneStatus)>,
     letters: u64,
     runs: Vec<RunRecord>,
-    proof: Proven,
+    proof: Proofs,
 }
 
-/// What the newest certificates say, over all tables and sites.
+/// What the newest certificates say, over all tables and sites that have rows.
 #[derive(Default)]
-struct Proven {
+struct Proofs {
     tables: usize,
     equal: usize,
     oldest: i64,
-    worst: Option<String>,
+    worst: Option<(Worth, String)>,
+}
+
+impl Proofs {
+    fn of(newest: &[Proven]) -> Proofs {
+        let full = |proven: &&Proven| proven.worth() != Worth::Empty;
+        let all_empty = !newest.iter().any(|proven| full(&proven));
+        let told: Vec<&Proven> = newest.iter().filter(|p| all_empty || full(p)).collect();
+        let worst = told.first().filter(|proven| proven.worth() != Worth::Equal);
+        Proofs {
+            tables: told.len(),
+            equal: told.iter().filter(|proven| proven.worth() == Worth::Equal).count(),
+            oldest: told.iter().map(|proven| proven.stored.made_at).min().unwrap_or(0),
+            worst: worst.map(|proven| {
+                let site = proven.read.as_ref().map_or("a certificate", |c| c.site.as_str());
+                (proven.worth(), format!("{site}: {}", proven.says()))
+            }),
+        }
+    }
 }
 
 /// How a flow stands, in the order they are listed.
@@ -41,6 +58,7 @@ enum Health {
     Stopped,
     Failed,
     Different,
+    Unproven,
     Down,
     Behind,
     Letters,
@@ -55,6 +73,7 @@ impl Health {
             Health::Stopped => "STOPPED",
             Health::Failed => "FAILED",
             Health::Different => "DIFFERENT",
+            Health::Unproven => "UNPROVEN",
             Health::Down => "DOWN",
             Health::Behind => "BEHIND",
             Health::Letters => "LETTERS",
@@ -106,7 +125,7 @@ fn learn(state: &State, flow: &Flow) -> Result<Known, Failure> {
         lanes: Vec::new(),
         letters: 0,
         runs: Vec::new(),
-        proof: Proven::default(),
+        proof: Proofs::default(),
     };
     if flow.captures() {
         for site in &flow.sites {
@@ -118,25 +137,7 @@ fn learn(state: &State, flow: &Flow) -> Result<Known, Failure> {
     let Some(identity) = state.flow(&flow.name)? else { return Ok(known) };
     known.letters = state.letters_waiting(identity.id)?;
     known.runs = state.runs(identity.id, 1)?;
-    let mut newest: BTreeMap<(String, String), (i64, Option<Certificate>)> = BTreeMap::new();
-    for stored in state.certificates(Some(identity.id))? {
-        let certificate = Certificate::read(&stored.body).ok();
-        let place = certificate
-            .as_ref()
-            .map_or((String::new(), String::new()), |c| (c.site.clone(), c.target_table.clone()));
-        newest.insert(place, (stored.made_at, certificate));
-    }
-    known.proof.tables = newest.len();
-    known.proof.oldest = newest.values().map(|(made_at, _)| *made_at).min().unwrap_or(0);
-    for (_, certificate) in newest.into_values() {
-        match certificate {
-            Some(certificate) if certificate.is_equal() => known.proof.equal += 1,
-            Some(certificate) => {
-                known.proof.worst = Some(format!("{}: {}", certificate.site, certificate.says));
-            }
-            None => known.proof.worst = Some("a certificate reads back wrong".into()),
-        }
-    }
+    known.proof = Proofs::of(&proven::newest(proven::all(state, identity.id)?));
     Ok(known)
 }
 
@@ -150,8 +151,10 @@ fn health(known: &Known, alive: bool) -> Health {
     {
         return Health::Failed;
     }
-    if known.proof.equal < known.proof.tables {
-        return Health::Different;
+    match known.proof.worst.as_ref().map(|(worth, _)| *worth) {
+        Some(Worth::Damaged | Worth::Different) => return Health::Different,
+        Some(Worth::Unproven | Worth::Empty) => return Health::Unproven,
+        Some(Worth::Equal) | None => {}
     }
     let lane_down = known.lanes.iter().any(|(_, lane)| lane.standing == Standing::Down);
     if alive && (standing == Some(Standing::Down) || lane_down) {
@@ -194,7 +197,7 @@ fn tell(project: &Project, health: Health, known: &Known, output: &Output) {
         many => format!("{} sites", many.len()),
     };
     let proven = match (&known.proof.worst, known.proof.tables) {
-        (Some(worst), _) => worst.clone(),
+        (Some((_, worst)), _) => worst.clone(),
         (None, 0) if flow.apply() == Apply::Runs => String::new(),
         (None, 0) => "never reconciled  (!)".into(),
         (None, _) => format!("proven equal {}", instant(known.proof.oldest)),
@@ -347,6 +350,9 @@ fn next_steps(known: &[(Health, Known)]) -> Vec<String> {
         let name = &known.flow.name;
         steps.push(match health {
             Health::Different => format!("seamount diff {name}     see the rows that differ"),
+            Health::Unproven => {
+                format!("seamount certificate list {name}     see what could not be proved")
+            }
             Health::Failed => format!("seamount runs list {name}     see why its run failed"),
             Health::Letters => format!("seamount dlq list {name}     see what was set aside"),
             Health::Down | Health::Behind => {

@@ -39,7 +39,7 @@ const COMMANDS: &[&str] = &[
     "reconcile stock",
     "reconcile stock --repair",
     "certificate list stock",
-    "certificate show 1",
+    "certificate show stock",
     "certificate verify stock",
     "dlq list stock",
     "dlq list stock --all",

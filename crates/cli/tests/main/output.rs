@@ -19,7 +19,7 @@ const LINES: &[(&str, i32)] = &[
     ("sites discover shop", 0),
     ("dlq list stock", 0),
     ("certificate list stock", 0),
-    ("certificate verify stock", 0),
+    ("certificate verify stock", 3),
     ("explain", 0),
     ("explain E0302", 0),
     ("version", 0),

@@ -5,9 +5,10 @@
 //! files; whoever wants more keeps heads elsewhere.
 
 use super::{State, failed, flows, optional, prepared};
-use crate::audit::{Act, AuditEntry, Head};
+use crate::audit::{Act, AuditEntry};
 use change::{FlowId, Generation};
 use connect::{Error, Result};
+use proof::{Head, Linked};
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};

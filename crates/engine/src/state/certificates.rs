@@ -1,16 +1,18 @@
-//! Certificates, in the order they were made. Their chain is the proof crate's business; here they are bytes.
+//! Certificates, in the order they were made. What is in them, and whether their chain is whole, is the proof crate's
+//! business; here they are bytes.
 
 use super::{State, failed, optional, prepared};
-use crate::audit::Act;
+use crate::certify;
 use change::FlowId;
 use connect::Result;
-use rusqlite::{Row, params};
+use proof::{Certificate, Head};
+use rusqlite::{Connection, Row, params};
 
 /// A stored certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredCertificate {
-    /// Its number, growing with time.
-    pub number: i64,
+    /// Its place among the certificates of all flows, growing with time. Its number in its flow's chain is in the body.
+    pub place: i64,
     /// Its flow.
     pub flow: FlowId,
     /// When it was made, microseconds since 1970-01-01T00:00:00Z.
@@ -22,27 +24,29 @@ pub struct StoredCertificate {
 }
 
 impl State {
-    /// Appends a certificate and returns its number; the audit log tells of it by the hash of its bytes.
+    /// Appends the certificate that `seal` chains to the head of the flow's newest one. The audit log tells of its head,
+    /// in the same transaction, so that nobody takes it away unseen.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn add_certificate(
+    /// What `seal` says; `Corrupt` when the newest one is damaged and nothing else tells its head; the file cannot be
+    /// written.
+    pub fn chain_certificate(
         &self,
         flow: FlowId,
-        made_at: i64,
-        verdict: &str,
-        body: &[u8],
-    ) -> Result<i64> {
+        seal: impl FnOnce(Option<Head>) -> Result<Certificate>,
+    ) -> Result<Certificate> {
         self.audited(|db| {
+            let told_last = told_last(db, flow)?;
+            let previous = certify::previous(told_last.as_deref(), newest(db, flow)?.as_ref())?;
+            let certificate = seal(previous)?;
+            let Certificate { ended_at, verdict, .. } = &certificate;
             db.execute(
                 "insert into certificate (flow, made_at, verdict, body) values (?1, ?2, ?3, ?4)",
-                params![flow.to_i64(), made_at, verdict, body],
+                params![flow.to_i64(), ended_at, verdict, certificate.to_bytes()],
             )
             .map_err(failed("certificates cannot be written"))?;
-            let number = db.last_insert_rowid();
-            let hash = blake3::hash(body).to_hex();
-            let detail = format!("number {number}, {verdict}, flow id {flow}, content {hash}");
-            Ok((number, Act { at: made_at, what: "certificate", detail }))
+            let act = certify::act(flow, &certificate);
+            Ok((certificate, act))
         })
     }
 
@@ -62,25 +66,30 @@ impl State {
             .map_err(failed("certificates cannot be read"))?;
         rows.collect::<rusqlite::Result<_>>().map_err(failed("certificates cannot be read"))
     }
+}
 
-    /// The newest certificate; of one flow, or of all.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn newest_certificate(&self, flow: Option<FlowId>) -> Result<Option<StoredCertificate>> {
-        let db = self.db();
-        let mut query = prepared(
-            &db,
-            "select number, flow, made_at, verdict, body from certificate
-             where ?1 is null or flow = ?1 order by number desc limit 1",
-        )?;
-        optional(query.query_row([flow.map(FlowId::to_i64)], read))
-    }
+/// What the audit log says of the flow's newest certificate.
+fn told_last(db: &Connection, flow: FlowId) -> Result<Option<String>> {
+    let mut query = prepared(
+        db,
+        "select detail from audit where what = ?1 and detail like '%, head %, flow id ' || ?2
+         order by number desc limit 1",
+    )?;
+    optional(query.query_row(params![certify::ACT, flow.to_string()], |row| row.get(0)))
+}
+
+fn newest(db: &Connection, flow: FlowId) -> Result<Option<StoredCertificate>> {
+    let mut query = prepared(
+        db,
+        "select number, flow, made_at, verdict, body from certificate
+         where flow = ?1 order by number desc limit 1",
+    )?;
+    optional(query.query_row([flow.to_i64()], read))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<StoredCertificate> {
     Ok(StoredCertificate {
-        number: row.get(0)?,
+        place: row.get(0)?,
         flow: FlowId::from_i64(row.get(1)?),
         made_at: row.get(2)?,
         verdict: row.get(3)?,

@@ -1,8 +1,13 @@
 //! What commands ask of an engine that runs in another process: a mailbox, answered in order.
+//!
+//! Answers may hold rows: none outlives whoever asked for it.
 
 use super::{State, failed, optional, prepared};
 use connect::Result;
 use rusqlite::{Connection, Row, params};
+
+/// Longer than anybody waits for an answer, in microseconds.
+const PATIENCE_US: i64 = 2 * 3_600_000_000;
 
 /// Something asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,17 +61,35 @@ impl State {
         optional(query.query_row([], read))
     }
 
-    /// Answers a request.
+    /// Answers a request. Answers that nobody came for are forgotten with that: whoever asked has given up.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn answer(&self, id: i64, answer: &str) -> Result<()> {
-        self.db()
-            .execute(
-                "update request set status = 'done', answer = ?2 where id = ?1",
-                params![id, answer],
+        let db = self.db();
+        db.execute(
+            "update request set status = 'done', answer = ?2 where id = ?1",
+            params![id, answer],
+        )
+        .and_then(|_| {
+            db.execute(
+                "delete from request where status = 'done'
+                 and asked_at < (select asked_at from request where id = ?1) - ?2",
+                params![id, PATIENCE_US],
             )
-            .map_err(failed("the answer cannot be written"))?;
+        })
+        .map_err(failed("the answer cannot be written"))?;
+        Ok(())
+    }
+
+    /// Forgets a request whose answer was read: answers hold rows, which are kept no longer than they are wanted.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn forget_request(&self, id: i64) -> Result<()> {
+        self.db()
+            .execute("delete from request where id = ?1", [id])
+            .map_err(failed("the request cannot be forgotten"))?;
         Ok(())
     }
 
@@ -83,16 +106,14 @@ impl State {
         optional(query.query_row([id], read))
     }
 
-    /// Requests left behind by an engine that is gone are answered as lost.
+    /// Requests left behind by an engine that is gone are answered as lost; its answers are forgotten.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn close_requests(&self, answer: &str) -> Result<()> {
-        self.db()
-            .execute(
-                "update request set status = 'done', answer = ?1 where status <> 'done'",
-                params![answer],
-            )
+        let db = self.db();
+        db.execute("delete from request where status = 'done'", [])
+            .and_then(|_| db.execute("update request set status = 'done', answer = ?1", [answer]))
             .map_err(failed("the answer cannot be written"))?;
         Ok(())
     }

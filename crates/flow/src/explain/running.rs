@@ -99,8 +99,9 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "E0514",
         title: "a certificate reads back wrong",
-        text: "The certificate before this one was changed since it was written, or the disk holds it wrong. No new one is\n\
-               chained to it: a chain over a broken link proves nothing. `seamount certificate verify FLOW` names the link.",
+        text: "The newest certificate of the flow is not what was sealed, and the audit log does not tell its hash either, so\n\
+               that nothing is left to chain the next one to. No new one is made: a chain over a broken link proves\n\
+               nothing. `seamount certificate verify all` names the place; put the state folder back from a copy.",
         example: Example::Shown("engine: a changed certificate breaks the chain"),
     },
     Entry {
@@ -163,5 +164,15 @@ pub(super) const ENTRIES: &[Entry] = &[
         example: Example::Shown(
             "engine: letters_that_are_lost_with_an_older_folder_are_no_silence",
         ),
+    },
+    Entry {
+        code: "E0523",
+        title: "certificates are not what was sealed",
+        text: "A certificate carries the hash of each of its lines and of the certificate before it, and the audit log\n\
+               keeps the head of each. A byte was changed, a certificate taken out, moved, written anew, or the newest\n\
+               ones taken away: by other means than seamount, or the disk holds them wrong. The message names the\n\
+               certificate and the line. Those before it stand; it and those behind it prove nothing. Rows are not\n\
+               concerned: prove again what it was about. `seamount certificate verify FILE` compares with an export.",
+        example: Example::Shown("cli: certified::every_flipped_byte_is_found_and_placed"),
     },
 ];

@@ -3,8 +3,10 @@
 use crate::damaged::Cell;
 use crate::shaping::Shaping;
 use crate::world::{KEYS, World, id_of};
-use change::{Key, Value};
-use proof::{Certificate, DifferenceKind, Reason, RepairPlan, Side, TableProof, Verdict, Writer};
+use change::{DigestKey, Key, Value};
+use proof::{
+    About, Certificate, DifferenceKind, Reason, RepairPlan, Side, TableProof, Verdict, Writer,
+};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
@@ -58,7 +60,8 @@ fn a_real_that_is_no_decimal_is_a_changed_row_and_is_mended() {
     let mut found = world.should_be(4).unwrap();
     found[PRICE] = wrong;
     assert_eq!(proof.differences[0].found, Some(found), "shown as it is stored");
-    Certificate::seal(&proof, &world.subject(Writer::Flow), None).unwrap();
+    let subject = world.subject(Writer::Flow);
+    Certificate::seal(&proof, &About::of(&subject, DigestKey::new(1))).unwrap();
 
     let plan = RepairPlan::of(&proof, &world.subject(Writer::Flow).path).unwrap();
     assert_eq!(plan.lots.iter().map(|lot| lot.rows.num_rows()).sum::<usize>(), 3);
@@ -74,7 +77,7 @@ fn a_column_that_was_damaged_everywhere_is_one_systematic_column() {
     }
     let proof = world.prove();
     assert_eq!(proof.verdict, Verdict::Different { rows: 160, parked: 0 });
-    assert_eq!(proof.systematic[0].to_string(), "column price differs in all 160 rows of them");
+    assert_eq!(proof.systematic[0].to_string(), "column price differs in all 160 rows");
 }
 
 #[test]
@@ -106,7 +109,7 @@ fn a_key_that_does_not_fit_is_an_extra_row_as_stored() {
             assert_eq!(found, [extra, ("missing", Side::Apply, Value::Int(10))], "{stored}");
             assert_eq!(proof.verdict, Verdict::Different { rows: 2, parked: 0 });
             let subject = world.subject(Writer::Flow);
-            Certificate::seal(&proof, &subject, None).unwrap();
+            Certificate::seal(&proof, &About::of(&subject, DigestKey::new(1))).unwrap();
             let plan = RepairPlan::of(&proof, &subject.path).unwrap();
             let rows: usize = plan.lots.iter().map(|lot| lot.rows.num_rows()).sum();
             let gone: usize = plan.lots.iter().map(|lot| lot.gone.num_rows()).sum();

@@ -1,10 +1,11 @@
 //! Tables that somebody else writes: lag is measured row by row, and nothing but lag is forgiven.
 
 use crate::shaping::Shaping;
-use crate::world::{World, item};
-use change::{Key, Value};
+use crate::world::{World, item, lane};
+use change::{Key, Offset, Value};
+use connect::Log;
 use connect::memory::Edit;
-use proof::{Settings, Side, TableProof, Verdict, Writer};
+use proof::{Reason, Settings, Side, TableProof, Verdict, Writer};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -94,6 +95,25 @@ fn a_value_that_the_source_never_had_is_different_at_once() {
     let found: Vec<(&str, i64)> =
         proof.differences.iter().map(|d| (d.kind.name(), crate::world::id_of(&d.key.0))).collect();
     assert_eq!(found, [("changed", 4), ("extra", 5)]);
+}
+
+/// The old image of the oldest change that is left says what was there, and not since when.
+#[test]
+fn a_log_that_is_shorter_than_the_lag_calls_no_older_row_different() {
+    for trimmed in [false, true] {
+        let mut world = world(100);
+        for name in ["one", "two", "three"] {
+            update(&mut world, 4, name);
+        }
+        if trimmed {
+            let newest = world.log.tail(lane()).unwrap().durable;
+            world.log.trim(lane(), Offset(newest.0 - 1)).unwrap();
+        }
+        // The foreign writer shows the table as it was four seconds ago, which is allowed.
+        let unproven = Verdict::Unproven(Reason::LogTrimmed);
+        let expected = if trimmed { unproven } else { Verdict::Equal };
+        assert_eq!(prove(&mut world).verdict, expected);
+    }
 }
 
 #[test]

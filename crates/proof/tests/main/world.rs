@@ -175,6 +175,7 @@ impl World {
             lane: lane(),
             path: self.shaping.path(),
             writer,
+            excluded: Vec::new(),
         }
     }
 

@@ -4,10 +4,11 @@
 //! the call said that did not come back. It is read with SQL of this drill's own.
 
 use crate::{Random, Violation, difference};
-use change::{FlowId, HolderId, LaneId, Offset, Op, SnapshotId, Value};
+use change::{DigestKey, FlowId, Generation, HolderId, LaneId, Offset, Op, SnapshotId, Value};
 use engine::{LetterStatus, NewLetter, SnapshotState, State};
 use eventlog::{LockHolder, StateLock};
 use faultdisk::Disk;
+use proof::{About, Certificate, Head, Reason, TableProof, Writer};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -97,10 +98,14 @@ fn call(state: &State, lines: &mut Lines, chance: &mut Random) -> connect::Resul
             state.intend_holder("shop", holder)
         }
         2 => {
-            let body = vec![7; 1 + usize::try_from(chance.below(6_000)).expect("small")];
             let number = count(lines, "certificate") + 1;
-            lines.insert(format!("certificate {number} EQUAL {}", body.len()));
-            state.add_certificate(flow, 1, "EQUAL", &body).map(drop)
+            let certify = |previous: Option<Head>| {
+                let certificate = certificate(flow, previous, chance)?;
+                let length = certificate.to_bytes().len();
+                lines.insert(format!("certificate {number} UNPROVEN {length}"));
+                Ok(certificate)
+            };
+            state.chain_certificate(flow, certify).map(drop)
         }
         3 => {
             let table = format!("t{}", chance.below(3));
@@ -137,6 +142,29 @@ fn settle(state: &State, lines: &mut Lines, flow: FlowId) -> connect::Result<()>
     let ids: Vec<i64> = waiting.iter().map(|letter| letter.id).collect();
     *lines = lines.iter().map(|line| line.replace(" parked ", " replayed ")).collect();
     state.settle(&ids, LetterStatus::Replayed, "by a drill", 2)
+}
+
+/// A certificate of a site that is away, with a reason of any length.
+fn certificate(
+    flow: FlowId,
+    previous: Option<Head>,
+    chance: &mut Random,
+) -> connect::Result<Certificate> {
+    let away = "away ".repeat(usize::try_from(chance.below(1_000)).expect("small"));
+    let proof = TableProof::unseen("shop", "item", "stock", Reason::Unavailable(away), 1);
+    let about = About {
+        flow_name: "stock",
+        flow,
+        generation: Generation::mint(6),
+        lane: None,
+        path: None,
+        writer: Writer::Flow,
+        excluded: &[],
+        key: DigestKey::new(1),
+        previous,
+        mended: None,
+    };
+    Certificate::seal(&proof, &about)
 }
 
 fn letter(lane: LaneId, offset: u64, ordinal: u64, chance: &mut Random) -> NewLetter {

@@ -118,6 +118,7 @@ impl World {
             lane: lane(),
             path: RowPath::new("item", self.schema.clone(), None, None, table_of(&self.schema))?,
             writer: Writer::Flow,
+            excluded: Vec::new(),
         };
         let chunk_rows = 20 + usize::try_from(self.chance.below(200)).expect("small");
         let settings = Settings { chunk_rows, leaf_rows: 8, ..Settings::default() };

@@ -2,7 +2,8 @@
 
 use crate::drill::Violation;
 use crate::random::Random;
-use engine::{Act, AuditEntry, AuditFault, Author, Head, State, kept_heads, verify_audit};
+use engine::{Act, AuditEntry, Author, State, kept_heads, verify_audit};
+use proof::{Head, LinkFault};
 use std::path::Path;
 
 /// Edits a seed.
@@ -161,7 +162,7 @@ fn crash(random: &mut Random, folder: &Path, marks: &[Mark]) -> Result<(), Viola
     let told =
         |state: &State| verify_audit(&state.audit_entries().unwrap(), &kept_heads(&heads).unwrap());
     let number =
-        |head: Result<Option<Head>, AuditFault>| head.map(|head| head.map_or(0, |h| h.number));
+        |head: Result<Option<Head>, LinkFault>| head.map(|head| head.map_or(0, |h| h.number));
     if number(told(&state)) != Ok(i64::try_from(committed).unwrap()) {
         let what = format!("a crash behind act {committed}: {:?}", told(&state));
         return Err(broken(what));
