@@ -3,12 +3,14 @@
 //! Nothing at the target is emptied: each chunk replaces its range, so that a reader sees old rows until the right
 //! ones are there, and what is gone at the source goes at the target too.
 
+use crate::assembly::Assembly;
 use crate::capture::captured_tables;
 use crate::engine::Engine;
 use crate::orders::CaptureOrder;
+use crate::state::SnapshotState;
 use crate::stepping::{Drained, Stepping};
 use crate::watch::Watch;
-use change::Generation;
+use change::{Generation, SnapshotId};
 use connect::{Kind, Result, State as Named};
 use flow::{Apply, Flow, Site};
 
@@ -43,10 +45,18 @@ fn begin_afresh_if_lost(
         Ok(_) if flow.apply() == Apply::Events => Vec::new(),
         Ok(_) => flow.tables.iter().map(|table| table.source.clone()).collect(),
         Err(e) if matches!(e.state, Some(Named::HistoryChanged | Named::PositionLost)) => {
-            if let Some(lane) = engine.assembly.state.lane(&site.name)? {
-                engine.assembly.state.forget_history(lane.id)?;
+            let Assembly { state, environment, .. } = &engine.assembly;
+            match state.lane(&site.name)? {
+                // The capture finds them wanted when it opens.
+                Some(lane) => {
+                    let wanted =
+                        || SnapshotState::wanted(SnapshotId::mint(environment.random.bits()), None);
+                    let again: Vec<_> = tables.iter().map(|t| (t.clone(), wanted())).collect();
+                    state.forget_history(lane.id, &again)?;
+                    Vec::new()
+                }
+                None => tables.to_vec(),
             }
-            tables.to_vec()
         }
         // A site that is down is read again when it is back.
         Err(e) if e.kind == Kind::Unavailable => Vec::new(),

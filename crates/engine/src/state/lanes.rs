@@ -3,7 +3,7 @@
 use super::{State, failed, optional, prepared};
 use change::{History, Key, LaneId, Offset, SnapshotId};
 use connect::{Error, Result};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 /// A site's lane.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,18 +117,25 @@ impl State {
         Ok(())
     }
 
-    /// Forgets the history of a lane, so that its capture begins afresh.
+    /// Forgets the history of a lane, so that its capture begins afresh, and wants its tables read again: both or none,
+    /// since whoever begins afresh has missed what no snapshot brings.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn forget_history(&self, lane: LaneId) -> Result<()> {
-        self.db()
-            .execute(
+    pub fn forget_history(&self, lane: LaneId, again: &[(String, SnapshotState)]) -> Result<()> {
+        let mut db = self.db();
+        let mut write = || -> rusqlite::Result<()> {
+            let txn = db.transaction()?;
+            txn.execute(
                 "update lane set system = null, identity = null where id = ?1",
                 [lane.to_i64()],
-            )
-            .map_err(failed("state.db cannot be written"))?;
-        Ok(())
+            )?;
+            for (table, snapshot) in again {
+                put_snapshot(&txn, lane, table, snapshot, None)?;
+            }
+            txn.commit()
+        };
+        write().map_err(failed("state.db cannot be written"))
     }
 
     /// A stream of a lane; one that was never seen has no snapshot.
@@ -194,25 +201,34 @@ impl State {
     pub fn set_snapshot(&self, lane: LaneId, table: &str, snapshot: &SnapshotState) -> Result<()> {
         let after = snapshot.after.as_ref().map(serde_json::to_string).transpose();
         let after = after.map_err(|e| Error::internal("a key cannot be stored").caused_by(e))?;
-        self.db()
-            .execute(
-                "insert into stream
-                     (lane, source_table, snapshot, begin_offset, after_key, complete, end_offset)
-                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                 on conflict do update set snapshot = excluded.snapshot,
-                     begin_offset = excluded.begin_offset, after_key = excluded.after_key,
-                     complete = excluded.complete, end_offset = excluded.end_offset",
-                params![
-                    lane.to_i64(),
-                    table,
-                    snapshot.id.to_i64(),
-                    snapshot.begin.map(Offset::to_i64),
-                    after,
-                    snapshot.complete,
-                    snapshot.end.map(Offset::to_i64)
-                ],
-            )
-            .map_err(failed("state.db cannot be written"))?;
-        Ok(())
+        put_snapshot(&self.db(), lane, table, snapshot, after)
+            .map_err(failed("state.db cannot be written"))
     }
+}
+
+fn put_snapshot(
+    db: &Connection,
+    lane: LaneId,
+    table: &str,
+    snapshot: &SnapshotState,
+    after: Option<String>,
+) -> rusqlite::Result<()> {
+    db.execute(
+        "insert into stream
+             (lane, source_table, snapshot, begin_offset, after_key, complete, end_offset)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         on conflict do update set snapshot = excluded.snapshot,
+             begin_offset = excluded.begin_offset, after_key = excluded.after_key,
+             complete = excluded.complete, end_offset = excluded.end_offset",
+        params![
+            lane.to_i64(),
+            table,
+            snapshot.id.to_i64(),
+            snapshot.begin.map(Offset::to_i64),
+            after,
+            snapshot.complete,
+            snapshot.end.map(Offset::to_i64)
+        ],
+    )
+    .map(drop)
 }
