@@ -201,7 +201,7 @@ impl State {
     pub fn set_snapshot(&self, lane: LaneId, table: &str, snapshot: &SnapshotState) -> Result<()> {
         let after = snapshot.after.as_ref().map(serde_json::to_string).transpose();
         let after = after.map_err(|e| Error::internal("a key cannot be stored").caused_by(e))?;
-        put_snapshot(&self.db(), lane, table, snapshot, after)
+        put_snapshot(&self.db(), lane, table, snapshot, after.as_deref())
             .map_err(failed("state.db cannot be written"))
     }
 }
@@ -211,7 +211,7 @@ fn put_snapshot(
     lane: LaneId,
     table: &str,
     snapshot: &SnapshotState,
-    after: Option<String>,
+    after: Option<&str>,
 ) -> rusqlite::Result<()> {
     db.execute(
         "insert into stream
