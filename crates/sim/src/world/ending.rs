@@ -74,10 +74,13 @@ impl World {
         Err(Violation::new("V live", format!("not at rest after {rounds} rounds")))
     }
 
-    /// A round moves at least as much as one call may, of whatever is left to move.
+    /// A round moves at least as much as one call may, of whatever is left to move, or one group that stands in the log:
+    /// a flow that begins again walks all of them.
     fn rounds_most(&self) -> u64 {
-        let work: u64 = self.oracle().sites.values().map(|site| site.work()).sum();
-        ROUNDS_MOST + MOVES_MOST * work / self.plan.bounds.changes as u64
+        let oracle = self.oracle();
+        let work: u64 = oracle.sites.values().map(|site| site.work()).sum();
+        let groups: usize = oracle.groups.values().map(|lane| lane.len()).sum();
+        ROUNDS_MOST + MOVES_MOST * (work / self.plan.bounds.changes as u64 + groups as u64)
     }
 
     /// One step of every capture and every applier.
