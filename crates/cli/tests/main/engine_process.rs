@@ -32,6 +32,19 @@ impl EngineProcess {
         started
     }
 
+    /// Starts one that lets the oldest file of the log go, and ends it behind that.
+    pub(crate) fn serve_until_the_log_is_trimmed(project: &Project) {
+        let oldest = || {
+            let files = std::fs::read_dir(project.path(".seamount/log")).unwrap();
+            let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            names.filter(|name| name.ends_with(".db")).min().unwrap()
+        };
+        let first = oldest();
+        let engine = EngineProcess::start(project);
+        wait_until("the first file is gone", || oldest() != first);
+        assert_eq!(engine.terminate().code, 143);
+    }
+
     /// Starts one with a line of its own, and waits for nothing.
     pub(crate) fn start_with(project: &Project, line: &str) -> EngineProcess {
         EngineProcess::of(project.command(line))

@@ -115,15 +115,7 @@ fn a_log_of_a_small_size_is_made_of_small_files_that_go_at_a_start() {
         shop.execute("update stock set note = hex(randomblob(60))", []).unwrap();
         project.expect("run stock --once", 0);
     }
-    let oldest = || {
-        let files = std::fs::read_dir(project.path(".seamount/log")).unwrap();
-        let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.ends_with(".db")).min().unwrap()
-    };
-    let first = oldest();
-    let engine = EngineProcess::start(&project);
-    wait_until("the first file is gone", || oldest() != first);
-    assert_eq!(engine.terminate().code, 143);
+    EngineProcess::serve_until_the_log_is_trimmed(&project);
     project.expect("run stock --once", 0);
     assert_same(&shop, ALL, &project.db("central.db"), ALL);
 }

@@ -3,7 +3,7 @@
 
 use crate::engine_process::EngineProcess;
 use crate::oracle::number;
-use crate::project::{Project, wait_until};
+use crate::project::Project;
 use crate::stock;
 use serde_json::Value;
 
@@ -162,15 +162,7 @@ fn a_log_that_is_shorter_than_the_lag_proves_nothing() {
     }
     let told = project.expect("reconcile stock --json", 0);
     assert_eq!(told.objects("table")[0]["rows_behind"], 2000, "{}", told.out);
-    let oldest = || {
-        let files = std::fs::read_dir(project.path(".seamount/log")).unwrap();
-        let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.ends_with(".db")).min().unwrap()
-    };
-    let first = oldest();
-    let engine = EngineProcess::start(&project);
-    wait_until("the first file is gone", || oldest() != first);
-    assert_eq!(engine.terminate().code, 143);
+    EngineProcess::serve_until_the_log_is_trimmed(&project);
     assert_eq!(proved(&project, 3), [unproven("shop", "log-trimmed")]);
     assert_eq!(number(&central, "select count(*) from stock"), 2000);
 }

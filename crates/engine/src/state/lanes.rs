@@ -118,7 +118,7 @@ impl State {
     }
 
     /// Forgets the history of a lane, so that its capture begins afresh, and wants its tables read again: both or none,
-    /// since whoever begins afresh has missed what no snapshot brings.
+    /// since a capture that begins afresh has missed changes that only a snapshot makes good.
     ///
     /// # Errors
     /// The file cannot be written.

@@ -464,14 +464,18 @@ fn a_refused_change_of_a_key_leaves_the_old_row_whole_also_where_only_its_key_wa
     assert_eq!(world.target.rows("item").unwrap(), vec![item(2, "bad")]);
 }
 
-/// Three columns, of which a refused change sends two: the letter waits with what was sent, and a replay leaves the rest.
-#[test]
-fn a_change_in_part_that_is_set_aside_is_replayed_in_part() {
+/// A world whose items have a third column, which a change may leave as it was.
+fn pictured() -> World {
     let columns =
         [("id", ColumnType::Int64), ("name", ColumnType::Text), ("picture", ColumnType::Text)];
     let item = shape(&columns, &["id"]);
-    let world =
-        World::new(&["shop"], &[("item", &item)], vec![event_flow("items", &["shop"], &["item"])]);
+    World::new(&["shop"], &[("item", &item)], vec![event_flow("items", &["shop"], &["item"])])
+}
+
+/// Three columns, of which a refused change sends two: the letter waits with what was sent, and a replay leaves the rest.
+#[test]
+fn a_change_in_part_that_is_set_aside_is_replayed_in_part() {
+    let world = pictured();
     world.target.refuse(|_, row| {
         (row[1] == Value::Text("bad".into())).then(|| "check \"name\" failed".to_string())
     });
@@ -501,11 +505,7 @@ fn a_change_in_part_that_is_set_aside_is_replayed_in_part() {
 /// A change in part whose row the target does not have cannot be written: it waits, and no row of nulls comes.
 #[test]
 fn a_change_in_part_to_a_row_that_is_not_there_waits() {
-    let columns =
-        [("id", ColumnType::Int64), ("name", ColumnType::Text), ("picture", ColumnType::Text)];
-    let item = shape(&columns, &["id"]);
-    let world =
-        World::new(&["shop"], &[("item", &item)], vec![event_flow("items", &["shop"], &["item"])]);
+    let world = pictured();
     let row = |name: &str| vec![Value::Int(1), text(name), text("large")];
     let shop = &world.sources["shop"];
     drain(&world).unwrap();
