@@ -145,10 +145,21 @@ impl EventLog {
     /// # Errors
     /// `Corrupt` once the log is poisoned.
     pub fn rest(&self) -> Result<()> {
+        self.wait_until(State::is_at_rest)
+    }
+
+    /// Waits until all that was taken is durable and the writer sleeps; full files may still be being finished.
+    ///
+    /// # Errors
+    /// `Corrupt` once the log is poisoned.
+    pub fn flush(&self) -> Result<()> {
+        self.wait_until(State::is_flushed)
+    }
+
+    fn wait_until(&self, reached: impl Fn(&State) -> bool) -> Result<()> {
         let mut state = self.shared.state();
         state.resting += 1;
-        let waits = |s: &mut State| s.dead.is_none() && !s.is_at_rest();
-        state = wait(&self.shared.rest, state, waits);
+        state = wait(&self.shared.rest, state, |s| s.dead.is_none() && !reached(s));
         state.resting -= 1;
         state.alive()
     }
@@ -271,8 +282,10 @@ fn start(
     };
     let checkpointer = Checkpointer::start(shared.clone()).map_err(failed)?;
     let unfinished = shared.state().catalog.unindexed();
-    for (number, path) in unfinished {
-        let file = HotFile::open(&path).map_err(|e| failed_to_open(&e))?;
+    // All are open before one is finished: nothing of an opening happens beside another thread.
+    let open = |(number, path): (u32, PathBuf)| HotFile::open(&path).map(|file| (number, file));
+    let files = unfinished.into_iter().map(open).collect::<rusqlite::Result<Vec<_>>>();
+    for (number, file) in files.map_err(|e| failed_to_open(&e))? {
         checkpointer.seal(number, file);
     }
     let committer = Committer {

@@ -143,10 +143,14 @@ impl State {
         self.dead.as_deref().map_or(Ok(()), |found| Err(poisoned(found)))
     }
 
-    /// Whether nothing is under way: the writer sleeps, nobody commits in its place, and every full file is finished.
+    /// Whether nothing is being written: the writer sleeps, and nobody commits in its place.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.idle.is_some() && !self.is_committing && !self.has_work()
+    }
+
+    /// Whether nothing is under way: nothing is being written, and every full file is finished.
     pub(crate) fn is_at_rest(&self) -> bool {
-        let asleep = self.idle.is_some() && !self.is_committing;
-        asleep && !self.has_work() && self.unfinished == 0
+        self.is_flushed() && self.unfinished == 0
     }
 
     /// Whether the writer has anything to do.
@@ -206,7 +210,7 @@ impl Shared {
 
     /// Tells those who wait for it that nothing is under way.
     pub(crate) fn tell_of_rest(&self, state: &State) {
-        if state.resting > 0 && state.is_at_rest() {
+        if state.resting > 0 && state.is_flushed() {
             self.rest.notify_all();
         }
     }

@@ -3,6 +3,7 @@
 //! Not here: how SQLite's calls come in (`vfs`). Invariant: after [`Disk::power_cut`] the folder holds what was durable,
 //! and of the rest anything that a disk could have kept.
 
+use crate::hold::Holds;
 use crate::image::Image;
 use crate::names::{FileNumber, Names, is_shared_memory, present};
 use crate::plan::{Call, Fate, Plan};
@@ -14,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 /// A folder that fails on purpose; detached when it is dropped.
 #[derive(Debug)]
 pub struct Disk {
-    drive: Arc<Drive>,
+    pub(crate) drive: Arc<Drive>,
 }
 
 /// What all handles of a disk share.
@@ -22,19 +23,18 @@ pub struct Disk {
 pub(crate) struct Drive {
     root: PathBuf,
     state: Mutex<State>,
-    released: Condvar,
+    pub(crate) released: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
+pub(crate) struct State {
     files: Vec<Image>,
     names: Names,
-    plan: Plan,
+    pub(crate) plan: Plan,
     /// Chance of the disk itself: what the kernel writes back early, what a failed sync leaves.
     chance: u64,
     handles: usize,
-    holders: usize,
-    waiting: usize,
+    pub(crate) holds: Holds,
 }
 
 /// How a call ended that was not done.
@@ -43,10 +43,6 @@ pub(crate) enum Trouble {
     Io,
     Full,
 }
-
-/// Syncs wait while this lives.
-#[derive(Debug)]
-pub struct Held(Arc<Drive>);
 
 impl Disk {
     /// Makes a folder a disk. What is in it is durable. `seed` decides what the kernel writes back early.
@@ -65,8 +61,7 @@ impl Disk {
             plan: Plan::default(),
             chance: seed,
             handles: 0,
-            holders: 0,
-            waiting: 0,
+            holds: Holds::default(),
         };
         let drive = Arc::new(Drive { root, state: Mutex::new(state), released: Condvar::new() });
         registry::add(drive.clone());
@@ -136,19 +131,6 @@ impl Disk {
         self.drive.state().plan.set_full(false);
     }
 
-    /// Syncs of files wait until what is returned is dropped, or the machine stops.
-    pub fn hold_syncs(&self) -> Held {
-        self.drive.state().holders += 1;
-        Held(self.drive.clone())
-    }
-
-    /// Waits until a sync is being held, or the machine has stopped.
-    pub fn wait_for_held_sync(&self) {
-        let state = self.drive.state();
-        let waits = |s: &mut State| s.waiting == 0 && !s.plan.is_stopped();
-        drop(self.drive.released.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner));
-    }
-
     /// Files that SQLite holds open.
     pub fn open_files(&self) -> usize {
         self.drive.state().handles
@@ -177,13 +159,6 @@ impl Drop for Disk {
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.state().holders -= 1;
-        self.0.released.notify_all();
-    }
-}
-
 /// SplitMix64, as in the simulator.
 fn next(chance: &mut u64) -> u64 {
     *chance = chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -198,7 +173,7 @@ impl Drive {
         &self.root
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -217,8 +192,8 @@ impl Drive {
 
     /// Before a file is opened by the platform: whether it may be, and whether that creates it.
     pub(crate) fn opening(&self, name: &Path, may_create: bool) -> Result<bool, Trouble> {
+        let mut state = self.turn();
         let created = !self.root.join(name).exists();
-        let mut state = self.state();
         let fate = match created && may_create {
             true => self.meet(&mut state, Call::Create, &text(name), (0, 0)),
             false => self.meet(&mut state, Call::Read, &text(name), (0, 0)),
@@ -261,7 +236,7 @@ impl Drive {
         data: &[u8],
         really: impl FnOnce() -> bool,
     ) -> Result<(), Trouble> {
-        let mut state = self.state();
+        let mut state = self.turn();
         let grows = offset + data.len() > state.files[number].len();
         match self.meet(&mut state, Call::Write, &text(name), (offset, data.len())) {
             Fate::Done if grows && state.plan.is_full() => return Err(Trouble::Full),
@@ -284,7 +259,7 @@ impl Drive {
         length: usize,
         really: impl FnOnce() -> bool,
     ) -> Result<(), Trouble> {
-        let mut state = self.state();
+        let mut state = self.turn();
         let fate = self.meet(&mut state, Call::Truncate, &text(name), (length, 0));
         if fate != Fate::Done || !really() {
             return Err(Trouble::Io);
@@ -294,7 +269,7 @@ impl Drive {
     }
 
     pub(crate) fn sync(&self, (name, number): (&Path, FileNumber)) -> Result<(), Trouble> {
-        let mut state = self.wait_for_release();
+        let mut state = self.turn_to_sync();
         match self.meet(&mut state, Call::Sync, &text(name), (0, 0)) {
             Fate::Done => {
                 state.files[number].sync();
@@ -309,25 +284,13 @@ impl Drive {
         }
     }
 
-    fn wait_for_release(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state();
-        if state.holders > 0 {
-            state.waiting += 1;
-            self.released.notify_all();
-            let waits = |s: &mut State| s.holders > 0 && !s.plan.is_stopped();
-            state = self.released.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
-            state.waiting -= 1;
-        }
-        state
-    }
-
     /// Syncs the folder that a name stands in.
     pub(crate) fn sync_folder_of(&self, name: &Path) -> Result<(), Trouble> {
         self.sync_folder(name.parent().unwrap_or(Path::new("")))
     }
 
     fn sync_folder(&self, folder: &Path) -> Result<(), Trouble> {
-        let mut state = self.state();
+        let mut state = self.turn();
         match self.meet(&mut state, Call::SyncFolder, &text(folder), (0, 0)) {
             Fate::Done => {
                 state.names.synced(&self.root, folder);
@@ -354,7 +317,7 @@ impl Drive {
         if is_shared_memory(name) {
             return Some(really());
         }
-        let mut state = self.state();
+        let mut state = self.turn();
         if !self.root.join(name).exists() {
             return if state.plan.is_stopped() { None } else { Some(really()) };
         }

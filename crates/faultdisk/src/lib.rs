@@ -17,6 +17,7 @@
 //! For the harness; never in the product. Unsafe code is in `vfs` and `posix` alone.
 
 mod disk;
+mod hold;
 mod image;
 mod names;
 mod plan;
@@ -25,7 +26,8 @@ mod registry;
 mod rot;
 mod vfs;
 
-pub use disk::{Disk, Held};
+pub use disk::Disk;
+pub use hold::Held;
 pub use plan::Call;
 pub use rot::{PAGE, Rot};
 
