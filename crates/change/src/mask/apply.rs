@@ -74,9 +74,15 @@ impl MaskedTable {
                 Some(Rule::Hash) => Cells::Hashed,
                 Some(Rule::Mask) => covering(column)?,
             };
-            let ty = if cells == Cells::Hashed { ColumnType::Text } else { column.ty };
             columns.push((place, cells));
-            output.push(Column::new(&column.name, ty, column.nullable));
+            output.push(match cells {
+                // Whole, with what its system declares it as: a target may take its cells only by that.
+                Cells::Carried => column.clone(),
+                Cells::Hashed => Column::new(&column.name, ColumnType::Text, column.nullable),
+                Cells::Stars | Cells::Nulls => {
+                    Column::new(&column.name, column.ty, column.nullable)
+                }
+            });
         }
         let key: Vec<&str> = input.key_names().collect();
         let output = TableSchema::new(output, &key).expect("columns stay distinct, the key stays");

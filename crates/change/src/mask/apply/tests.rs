@@ -73,6 +73,17 @@ fn each_rule_does_what_it_says_and_null_stays_null() {
     assert_eq!(Value::row(&out, masked.output(), 1)[1..], [Value::Null, Value::Null, Value::Null]);
 }
 
+/// A mask of one column took the declared type of all others, and a PostgreSQL target refused them.
+#[test]
+fn a_mask_leaves_other_columns_declared_as_they_are() {
+    let column = |name| Column::new(name, ColumnType::Text, true).declared("jsonb");
+    let columns = vec![Column::new("id", ColumnType::Int64, false), column("a"), column("b")];
+    let schema = Arc::new(TableSchema::new(columns, &["id"]).unwrap());
+    let masked = MaskedTable::plan(&mask(&[("b", Rule::Mask)]), &schema).unwrap();
+    let declared = masked.output().columns().iter().map(|column| column.declared.as_deref());
+    assert_eq!(declared.collect::<Vec<_>>(), [None, Some("jsonb"), None], "stars are no jsonb");
+}
+
 #[test]
 fn a_hash_is_of_the_typed_value() {
     let schema = |ty| table(&[("id", ColumnType::Int64), ("email", ty)]);
