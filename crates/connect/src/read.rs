@@ -1,5 +1,6 @@
 //! Reading rows back: cuts. Sources and targets are both readable; the proof needs nothing else of them.
 
+use crate::encoded::{EncodedRows, Encoding};
 use crate::error::{Error, Result};
 use crate::target::FlowProgress;
 use arrow::array::RecordBatch;
@@ -72,6 +73,20 @@ pub trait Cut: Send {
     /// site is gone (`Unavailable`), or `sink` failed.
     fn read(&mut self, scan: &Scan, sink: &mut dyn FnMut(RecordBatch) -> Result<()>)
     -> Result<u64>;
+
+    /// Passes the rows of a scan as the site writes them, in any order, where it can write them in this encoding without
+    /// doing anything to them; returns their number. `None`, and no row was passed, where it cannot.
+    ///
+    /// # Errors
+    /// As [`Cut::read`].
+    fn read_encoded(
+        &mut self,
+        _scan: &Scan,
+        _encoding: &Encoding,
+        _sink: &mut dyn FnMut(EncodedRows) -> Result<()>,
+    ) -> Result<Option<u64>> {
+        Ok(None)
+    }
 
     /// The source position that closes the cut: once the log has passed it, every change in the cut is in the
     /// log. `None` where the site is not captured.

@@ -4,6 +4,7 @@
 //! each flow's generation, one for each (flow, lane) with its progress and counters, one for each published run, and one
 //! for each change that was set aside and is settled.
 
+use crate::encoded::{EncodedRows, Encoding};
 use crate::error::{Error, Result};
 use crate::read::{KeyRange, Owner, Readable};
 use arrow::array::{AsArray, RecordBatch};
@@ -336,6 +337,27 @@ pub trait Target: Readable {
     /// # Errors
     /// `Refused` when a row breaks the table's rules.
     fn stage(&mut self, run: RunId, table: &TargetTable, rows: &RecordBatch) -> Result<()>;
+
+    /// The encoding in which this run's stage takes rows of a table as they are; `None` where it takes none.
+    ///
+    /// # Errors
+    /// As [`Target::stage`].
+    fn stage_encoding(&mut self, _run: RunId, _table: &TargetTable) -> Result<Option<Encoding>> {
+        Ok(None)
+    }
+
+    /// As [`Target::stage`], with rows in the encoding that [`Target::stage_encoding`] has told.
+    ///
+    /// # Errors
+    /// As [`Target::stage`]; `Internal` where it has told none.
+    fn stage_encoded(
+        &mut self,
+        _run: RunId,
+        table: &TargetTable,
+        _rows: &EncodedRows,
+    ) -> Result<()> {
+        Err(Error::internal(format!("a stage for {} takes no rows unread", table.name)))
+    }
 
     /// Passes the staged rows of a run to `sink`, for checks.
     ///

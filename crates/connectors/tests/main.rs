@@ -46,6 +46,8 @@ mod postgres_target_swap;
 mod postgres_target_tables;
 #[path = "main/postgres_tls.rs"]
 mod postgres_tls;
+#[path = "main/postgres_unread.rs"]
+mod postgres_unread;
 #[path = "main/sqlite_capture.rs"]
 mod sqlite_capture;
 #[path = "main/sqlite_capture_histories.rs"]

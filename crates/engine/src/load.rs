@@ -7,6 +7,7 @@
 mod checks;
 mod inputs;
 mod intervals;
+mod unread;
 
 pub use checks::Verdicts;
 pub use intervals::Interval;
@@ -220,21 +221,39 @@ impl<'a> Loader<'a> {
                 }
             };
             let (run, before) = (record.id, count.load(Ordering::Relaxed));
-            let mut rows_out = 0;
-            let feed = inputs::feed(self.assembly, self.flow, interval, source, count);
-            feed(&mut |rows| {
-                let passed = path.pass(&rows)?;
-                self.refuse_foreign(&path, &passed.rows)?;
-                self.stage(run, &table, interval, &passed.rows)?;
-                rows_out += passed.rows.num_rows() as u64;
-                self.watch.progress("rows read", count.load(Ordering::Relaxed), None);
-                Ok(())
-            })
-            .map_err(|e| e.at(&source.site.name))?;
+            let passed =
+                self.stage_unread(run, (&path, &table), source, count).and_then(|passed| {
+                    match passed {
+                        Some(rows) => Ok(rows),
+                        None => self.stage_read(run, (&path, &table), interval, source, count),
+                    }
+                });
+            let rows_out = passed.map_err(|e| e.at(&source.site.name))?;
             staged[place].1 += rows_out;
             record.filtered += count.load(Ordering::Relaxed) - before - rows_out;
         }
         Ok(staged)
+    }
+
+    fn stage_read(
+        &mut self,
+        run: RunId,
+        (path, table): (&TablePath, &TargetTable),
+        interval: &Interval,
+        source: &SiteTable,
+        count: &RowCount,
+    ) -> Result<u64> {
+        let mut rows_out = 0;
+        let feed = inputs::feed(self.assembly, self.flow, interval, source, count);
+        feed(&mut |rows| {
+            let passed = path.pass(&rows)?;
+            self.refuse_foreign(path, &passed.rows)?;
+            self.stage(run, table, interval, &passed.rows)?;
+            rows_out += passed.rows.num_rows() as u64;
+            self.watch.progress("rows read", count.load(Ordering::Relaxed), None);
+            Ok(())
+        })?;
+        Ok(rows_out)
     }
 
     /// All at once: joins and aggregations over the tables of all sites.

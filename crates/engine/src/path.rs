@@ -124,6 +124,11 @@ impl TablePath {
         Ok(Passed { keep, rows })
     }
 
+    /// Whether rows arrive as they leave: no transform, no site column, and nobody's rows but all.
+    pub(crate) fn is_straight(&self) -> bool {
+        self.transform.is_none() && self.site_column.is_none() && self.target.owner.is_none()
+    }
+
     /// Which rows carry another owner than this site; `None` where the table has no owner column of its own.
     ///
     /// # Errors

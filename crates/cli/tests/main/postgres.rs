@@ -97,6 +97,36 @@ fn postgres_is_the_same_in_all_three_modes() {
     }
 }
 
+/// A run between tables that are declared alike hands rows on unread: also values that have no place in a neutral type.
+/// A mask, a condition or another declaration has them read.
+#[test]
+fn postgres_batch_hands_rows_on_unread_between_tables_that_are_alike() {
+    let stock = Stock::new("batch");
+    stock.sql(
+        "ALTER TABLE stock DROP COLUMN tags; UPDATE stock SET seen = 'infinity' WHERE sku = 7",
+    );
+    let said = stock.project.expect("run stock --once --json", 0);
+    assert_eq!(said.summary()["rows_out"], 500, "{}", said.out);
+    stock.assert_same();
+    stock.trade();
+    stock.project.expect("run stock --once", 0);
+    stock.assert_same();
+    stock.at_central("ALTER TABLE stock ALTER COLUMN qty TYPE bigint");
+    let refused = stock.project.expect("run stock --once", 65);
+    assert!(refused.err.contains("as_text = \"timestamp\""), "{}", refused.err);
+    stock.sql("UPDATE stock SET seen = now() WHERE sku = 7");
+    stock.project.expect("run stock --once", 0);
+    stock.assert_same();
+    let sites = std::fs::read_to_string(stock.project.path("sites.toml")).unwrap();
+    stock.project.write(
+        "sites.toml",
+        sites.replace("[central]", "mask = { stock = { note = \"mask\" } }\n[central]"),
+    );
+    stock.at_central("ALTER TABLE stock ALTER COLUMN qty TYPE int");
+    stock.project.expect("run stock --once", 0);
+    assert_eq!(stock.at_central("SELECT count(*) FROM stock WHERE note LIKE 'note %'").trim(), "0");
+}
+
 /// PostgreSQL does not send a large value that an update leaves as it was; it stands at the target all the same, and no
 /// change is set aside for it.
 #[test]

@@ -5,7 +5,7 @@
 
 use super::error::failed;
 use super::names::TableName;
-use super::types::{AsText, Wire, mapped};
+use super::types::{AsText, Wire, is_same_everywhere, mapped};
 use change::{Column, ColumnType, TableSchema};
 use connect::{Error, Result};
 use postgres::{GenericClient, Row};
@@ -33,6 +33,8 @@ pub(super) struct PgColumn {
     /// As `format_type` prints it.
     pub(super) declared: String,
     pub(super) wire: Wire,
+    /// Whether its values are written by the same bytes in every database that declares it so.
+    pub(super) same_everywhere: bool,
     /// `GENERATED ALWAYS AS IDENTITY`: an insert must override it.
     pub(super) identity_always: bool,
 }
@@ -157,10 +159,13 @@ pub(super) fn require_shape(
 
 fn column(row: &Row, as_text: AsText) -> PgColumn {
     let declared: String = row.get(1);
-    let mapped = mapped(&declared, row.get(3), as_text);
+    let basic = row.get(3);
+    let mapped = mapped(&declared, basic, as_text);
+    let same_everywhere = is_same_everywhere(&declared, basic);
     let column = Column::new(row.get::<_, String>(0), mapped.ty, !row.get::<_, bool>(2));
     let column = if mapped.says_more { column.declared(declared.as_str()) } else { column };
-    PgColumn { column, declared, wire: mapped.wire, identity_always: row.get(4) }
+    let identity_always = row.get(4);
+    PgColumn { column, declared, wire: mapped.wire, same_everywhere, identity_always }
 }
 
 /// Columns of the primary key in its order, or else of the index that identifies rows in the write-ahead log.

@@ -9,6 +9,7 @@ mod binary;
 mod book;
 mod capture;
 mod catalogue;
+mod copied;
 mod decode;
 mod error;
 mod filter;

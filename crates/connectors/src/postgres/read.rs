@@ -9,6 +9,7 @@ use super::book;
 use super::capture::make_durable;
 use super::capture::xids::{Snapshot, sees};
 use super::catalogue::{TableShape, require_shape};
+use super::copied::{FORMAT, pass_unread};
 use super::error::failed;
 use super::filter::{Filter, order};
 use super::names::{TableName, identifier};
@@ -19,7 +20,7 @@ use arrow::array::RecordBatch;
 use change::{Column, FlowId, Group, SourcePosition, TableSchema};
 use connect::read::{Cut, Scan, Sees};
 use connect::target::FlowProgress;
-use connect::{Error, Result};
+use connect::{EncodedRows, Encoding, Error, Result};
 use postgres::Client;
 use postgres::types::PgLsn;
 use std::collections::BTreeMap;
@@ -85,6 +86,27 @@ impl Cut for PgCut {
         scan_table(&mut self.client, &shape, scan, sink)
     }
 
+    fn read_encoded(
+        &mut self,
+        scan: &Scan,
+        encoding: &Encoding,
+        sink: &mut dyn FnMut(EncodedRows) -> Result<()>,
+    ) -> Result<Option<u64>> {
+        let shape = self.shape(&scan.table)?;
+        if encoding_of(&shape, &scan.schema)?.as_ref() != Some(encoding) {
+            return Ok(None);
+        }
+        let what = format!("cannot read table {}", shape.name.shown());
+        let as_they_are = vec![Wire::Bytes; scan.schema.columns().len()];
+        let sql = copy_out(&shape, scan, &selected(&scan.schema, &as_they_are), "")?;
+        let client = &mut self.client;
+        let read = |sink: &mut dyn FnMut(EncodedRows) -> Result<()>| {
+            let mut copy = client.copy_out(sql.as_str()).map_err(failed(&what))?;
+            pass_unread(&mut copy, (&shape.name, &scan.schema), &what, sink)
+        };
+        ahead(read, sink).map(Some)
+    }
+
     fn closing(&self) -> Option<&SourcePosition> {
         self.closing.as_ref()
     }
@@ -127,23 +149,9 @@ pub(super) fn scan_table(
     scan: &Scan,
     sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
 ) -> Result<u64> {
-    let mut filter = Filter::default();
-    if let Some(owner) = &scan.owner {
-        filter = filter.owned(shape, owner)?;
-    }
-    filter = filter.within(shape, &scan.schema, &scan.range)?;
     let wires = wires(shape, &scan.schema)?;
-    let mut sql = format!(
-        "COPY (SELECT {} FROM {} AS t{}{}",
-        selected(&scan.schema, &wires),
-        shape.name.sql(),
-        filter.sql(),
-        order(shape, &scan.schema)?
-    );
-    if let Some(limit) = scan.limit {
-        sql += &format!(" LIMIT {limit}");
-    }
-    sql += ") TO STDOUT (FORMAT binary)";
+    let order = order(shape, &scan.schema)?;
+    let sql = copy_out(shape, scan, &selected(&scan.schema, &wires), &order)?;
     let what = format!("cannot read table {}", shape.name.shown());
     let read = |sink: &mut dyn FnMut(RecordBatch) -> Result<()>| {
         let mut copy = client.copy_out(sql.as_str()).map_err(failed(&what))?;
@@ -152,10 +160,34 @@ pub(super) fn scan_table(
     ahead(read, sink)
 }
 
+/// The statement that reads the rows of a scan.
+fn copy_out(shape: &TableShape, scan: &Scan, selected: &str, order: &str) -> Result<String> {
+    let mut filter = Filter::default();
+    if let Some(owner) = &scan.owner {
+        filter = filter.owned(shape, owner)?;
+    }
+    let filter = filter.within(shape, &scan.schema, &scan.range)?.sql();
+    let limit = scan.limit.map_or(String::new(), |limit| format!(" LIMIT {limit}"));
+    let table = shape.name.sql();
+    Ok(format!(
+        "COPY (SELECT {selected} FROM {table} AS t{filter}{order}{limit}) TO STDOUT (FORMAT binary)"
+    ))
+}
+
+/// How rows of some columns of a table are written by COPY; `None` where another database could read them otherwise.
+pub(super) fn encoding_of(shape: &TableShape, schema: &TableSchema) -> Result<Option<Encoding>> {
+    let columns = schema.columns().iter().map(|wanted| {
+        let column = shape.require(&wanted.name)?;
+        Ok(column.same_everywhere.then(|| (wanted.name.clone(), column.declared.clone())))
+    });
+    let columns: Result<Option<Vec<_>>> = columns.collect();
+    Ok(columns?.map(|columns| Encoding { format: FORMAT, columns }))
+}
+
 /// Reads on a thread of its own, so that the server goes on while rows are taken.
-fn ahead(
-    read: impl FnOnce(&mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<u64> + Send,
-    sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
+fn ahead<T: Send>(
+    read: impl FnOnce(&mut dyn FnMut(T) -> Result<()>) -> Result<u64> + Send,
+    sink: &mut dyn FnMut(T) -> Result<()>,
 ) -> Result<u64> {
     std::thread::scope(|scope| {
         let (give, take) = std::sync::mpsc::sync_channel(BATCHES_AHEAD);

@@ -1,10 +1,9 @@
 //! Rows of a COPY in binary format, put into batches as they come.
 //!
-//! Pure but for the stream it reads. A row is decoded once, straight into Arrow builders; a piece of the stream that ends
-//! in the middle of a row is put together again.
+//! Pure but for the stream it reads. A row is decoded once, straight into Arrow builders.
 
+use super::copied::each_row;
 use super::decode::{Decoder, Unfit};
-use super::error::failed;
 use super::names::TableName;
 use super::types::Wire;
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -35,44 +34,20 @@ impl<'s> Rows<'s> {
         Rows { table, schema, decoders, held: 0, bytes: 0, total: 0 }
     }
 
-    /// Passes on all rows of a COPY. The server sends whole rows in a piece; one that is torn all the same is put
-    /// together again.
+    /// Passes on all rows of a COPY.
     pub(super) fn pass_on(
         &mut self,
         copy: &mut impl BufRead,
         what: &str,
         sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<u64> {
-        let mut torn: Vec<u8> = Vec::new();
-        let mut header = HEADER_BYTES;
-        loop {
-            let piece = copy.fill_buf().map_err(|e| copy_failed(what, e))?;
-            let length = piece.len();
-            if length == 0 {
-                break;
+        each_row(copy, what, &mut |row| {
+            self.append(row)?;
+            match self.held == BATCH_ROWS || self.bytes >= BATCH_BYTES {
+                true => sink(self.finish()),
+                false => Ok(()),
             }
-            let mut rest = piece;
-            if !torn.is_empty() {
-                torn.extend_from_slice(piece);
-                rest = &torn;
-            }
-            let skipped = header.min(rest.len());
-            header -= skipped;
-            rest = &rest[skipped..];
-            while let Some(row) = row(rest) {
-                self.append(row)?;
-                rest = &rest[row.len()..];
-                if self.held == BATCH_ROWS || self.bytes >= BATCH_BYTES {
-                    sink(self.finish())?;
-                }
-            }
-            let left = if rest == END { Vec::new() } else { rest.to_vec() };
-            torn = left;
-            copy.consume(length);
-        }
-        if !torn.is_empty() || header > 0 {
-            return Err(Error::unavailable(what).found("the rows ended in the middle of one"));
-        }
+        })?;
         if self.held > 0 {
             sink(self.finish())?;
         }
@@ -108,30 +83,6 @@ impl<'s> Rows<'s> {
         (self.held, self.bytes) = (0, 0);
         RecordBatch::try_new_with_options(self.schema.images().clone(), columns, &options)
             .expect("columns were built from the schema")
-    }
-}
-
-/// Bytes in front of the first row, with an empty extension.
-const HEADER_BYTES: usize = 19;
-
-/// Stands behind the last row.
-const END: &[u8] = &[0xff, 0xff];
-
-/// The first whole row of some bytes.
-fn row(bytes: &[u8]) -> Option<&[u8]> {
-    let count = i16::from_be_bytes(bytes.get(..2)?.try_into().expect("two bytes"));
-    let mut end = 2;
-    for _ in 0..u16::try_from(count).ok()? {
-        let length = i32::from_be_bytes(bytes.get(end..end + 4)?.try_into().expect("four bytes"));
-        end += 4 + usize::try_from(length).unwrap_or(0);
-    }
-    bytes.get(..end)
-}
-
-fn copy_failed(what: &str, error: std::io::Error) -> Error {
-    match error.into_inner().and_then(|inner| inner.downcast::<postgres::Error>().ok()) {
-        Some(error) => failed(what)(*error),
-        None => Error::unavailable(what).found("the connection is gone"),
     }
 }
 

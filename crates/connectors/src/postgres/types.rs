@@ -134,6 +134,40 @@ pub fn declaration(ty: ColumnType, declared: Option<&str>) -> String {
     }
 }
 
+/// Whether COPY BINARY writes the same bytes for the same value of a type in every database: a type of PostgreSQL itself
+/// that refers to nothing of its database, nor to a setting.
+pub fn is_same_everywhere(declared: &str, basic: bool) -> bool {
+    let name = split(declared).0;
+    let known = [
+        "smallint",
+        "integer",
+        "bigint",
+        "boolean",
+        "real",
+        "double precision",
+        "numeric",
+        "text",
+        "character varying",
+        "character",
+        "name",
+        "json",
+        "jsonb",
+        "uuid",
+        "bytea",
+        "date",
+        "time without time zone",
+        "time with time zone",
+        "timestamp without time zone",
+        "timestamp with time zone",
+        "interval",
+        "inet",
+        "cidr",
+        "bit",
+        "bit varying",
+    ];
+    basic && (known.contains(&name.as_str()) || name.starts_with("interval"))
+}
+
 fn decimal(arguments: &[i32]) -> Option<ColumnType> {
     let &[precision, scale] = arguments else { return None };
     let precision = u8::try_from(precision).ok().filter(|p| (1..=38).contains(p))?;
@@ -170,6 +204,18 @@ mod tests {
         assert_eq!(ty("timestamp with time zone[]"), ColumnType::Text);
         assert_eq!(ty("integer[]"), ColumnType::Text);
         assert_eq!(mapped("integer", false, AsText::default()).ty, ColumnType::Text);
+    }
+
+    #[test]
+    fn what_refers_to_its_database_is_not_the_same_everywhere() {
+        for declared in ["numeric(12,4)", "timestamp(3) with time zone", "interval day(3)", "jsonb"]
+        {
+            assert!(is_same_everywhere(declared, true), "{declared}");
+            assert!(!is_same_everywhere(declared, false), "a domain or enum of that name");
+        }
+        for declared in ["money", "regclass", "oid", "integer[]", "xml", "mood"] {
+            assert!(!is_same_everywhere(declared, true), "{declared}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::assembly::Assembly;
 use arrow::array::{Array, RecordBatch};
 use change::TableSchema;
 use change::compatibility::{Compatibility, compare};
-use connect::{Cut, Error, Feed, FileOptions, Input, Result, Scan};
+use connect::{Connectors, Cut, Error, Feed, FileOptions, Input, Result, Scan};
 use flow::{Flow, FlowTable, From, Site};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +22,30 @@ pub(crate) struct SiteTable {
     pub(crate) table: FlowTable,
     pub(crate) schema: Arc<TableSchema>,
     cut: Arc<Mutex<SiteCut>>,
+}
+
+impl SiteTable {
+    /// Reads the table at the cut of its site. One that says `None` has not read it, and it will be read again.
+    pub(crate) fn at_cut<T>(
+        &self,
+        connectors: &Connectors,
+        read: impl FnOnce(&mut dyn Cut) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let mut of_site = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cut = match of_site.cut.take() {
+            Some(cut) => cut,
+            None => {
+                let settings = &self.site.settings;
+                connectors.of(settings)?.readable(settings)?.cut()?
+            }
+        };
+        let read = read(&mut *cut)?;
+        if read.is_some() {
+            of_site.tables_left = of_site.tables_left.saturating_sub(1);
+        }
+        of_site.cut = (of_site.tables_left > 0).then_some(cut);
+        Ok(read)
+    }
 }
 
 /// One cut for all tables of a site, so that a run shows them as they were at one moment. It is opened for the first
@@ -112,24 +136,17 @@ pub(crate) fn feed(
     };
     match flow.from {
         From::Tables => Box::new(move |sink| {
-            let mut of_site = source.cut.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut cut = match of_site.cut.take() {
-                Some(cut) => cut,
-                None => {
-                    let settings = &source.site.settings;
-                    connectors.of(settings)?.readable(settings)?.cut()?
-                }
-            };
             // Without a key: a run takes rows in any order, and sorting costs the source more than reading.
             let unsorted = source.schema.with_key::<&str>(&[]).expect("no key names no column");
             let scan = Scan::all(&source.table.source, unsorted);
-            cut.read(&scan, &mut |rows| {
-                refuse_null_keys(&source, &rows)?;
-                counted(rows, sink)
-            })?;
-            of_site.tables_left = of_site.tables_left.saturating_sub(1);
-            of_site.cut = (of_site.tables_left > 0).then_some(cut);
-            Ok(())
+            let read = source.at_cut(&connectors, |cut| {
+                let read = cut.read(&scan, &mut |rows| {
+                    refuse_null_keys(&source, &rows)?;
+                    counted(rows, sink)
+                });
+                read.map(Some)
+            });
+            read.map(drop)
         }),
         From::Files { .. } => {
             let of_site = interval.files.iter().filter(|file| file.site == source.site.name);

@@ -176,6 +176,7 @@ mod tests {
             column: Column::new("c", mapped.ty, true),
             declared: declared.into(),
             wire: mapped.wire,
+            same_everywhere: false,
             identity_always: false,
         }
     }

@@ -21,7 +21,7 @@ mod write;
 
 use super::address::Address;
 use super::names::TableName;
-use super::read::PgCut;
+use super::read::{PgCut, encoding_of};
 use super::{book, catalogue};
 use arrow::array::RecordBatch;
 use change::{FlowId, Generation, HolderId, RunId, TableSchema};
@@ -31,8 +31,8 @@ use connect::target::{
     Claim, Fates, FlowProgress, Publish, Published, PublishedRun, Target, TargetTable,
     TargetTransaction,
 };
-use connect::{Error, Result};
-use plan::Plans;
+use connect::{EncodedRows, Encoding, Error, Result};
+use plan::{Plan, Plans};
 use session::{Open, Session};
 use stage::Stages;
 use transaction::PgTransaction;
@@ -84,6 +84,37 @@ impl PgTarget {
             .effect("nothing was written; progress is read again before anything is"));
         }
         Ok(())
+    }
+
+    /// Works on a run's stage for a table, in a transaction that holds the epoch.
+    fn staging<T>(
+        &mut self,
+        run: RunId,
+        table: &TargetTable,
+        work: impl FnOnce(&mut Session, &Plan) -> Result<T>,
+    ) -> Result<T> {
+        let holder = epoch::claimed(self.holder)?;
+        // A server that crashes may lose what was staged last; then the connection is lost too, and the publication,
+        // which waits for the disk, would find rows missing.
+        self.own_up()?;
+        let first = format!("SET LOCAL synchronous_commit = off; {}", book::LOOK);
+        let (mut open, answers) = Open::begin(&mut self.session, &first)?;
+        epoch::require(answers.get(1), holder)?;
+        let staged = self.stages.plan(open.session, run, table).and_then(|plan| {
+            let done = work(open.session, &plan)?;
+            open.commit("")?;
+            Ok((plan, done))
+        });
+        match staged {
+            Ok((plan, done)) => {
+                self.stages.keep(run, plan);
+                Ok(done)
+            }
+            Err(error) => {
+                self.stages.forget();
+                Err(error)
+            }
+        }
     }
 
     /// A transaction of the engine that holds the epoch.
@@ -172,26 +203,18 @@ impl Target for PgTarget {
     }
 
     fn stage(&mut self, run: RunId, table: &TargetTable, rows: &RecordBatch) -> Result<()> {
-        let holder = epoch::claimed(self.holder)?;
-        // A server that crashes may lose what was staged last; then the connection is lost too, and the publication,
-        // which waits for the disk, would find rows missing.
-        self.own_up()?;
-        let first = format!("SET LOCAL synchronous_commit = off; {}", book::LOOK);
-        let (mut open, answers) = Open::begin(&mut self.session, &first)?;
-        epoch::require(answers.get(1), holder)?;
-        let staged = self.stages.plan(open.session, run, table).and_then(|plan| {
-            stage::append(open.session, &plan, rows)?;
-            open.commit("")?;
-            Ok(plan)
-        });
-        match staged {
-            Ok(plan) => self.stages.keep(run, plan),
-            Err(error) => {
-                self.stages.forget();
-                return Err(error);
-            }
+        self.staging(run, table, |session, plan| stage::append(session, plan, rows))
+    }
+
+    fn stage_encoding(&mut self, run: RunId, table: &TargetTable) -> Result<Option<Encoding>> {
+        if table.owner.is_some() {
+            return Ok(None); // Whose a row is stands in the row.
         }
-        Ok(())
+        self.staging(run, table, |_, plan| encoding_of(&plan.shape, &plan.table.schema))
+    }
+
+    fn stage_encoded(&mut self, run: RunId, table: &TargetTable, rows: &EncodedRows) -> Result<()> {
+        self.staging(run, table, |session, plan| stage::append_unread(session, plan, rows))
     }
 
     fn read_staged(

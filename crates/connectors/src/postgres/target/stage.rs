@@ -10,12 +10,12 @@ use super::super::names::TableName;
 use super::super::read::scan_table;
 use super::plan::{Plan, forms};
 use super::session::Session;
-use super::write::copy;
+use super::write::{copy, copy_unread};
 use arrow::array::RecordBatch;
 use change::{RunId, TableSchema};
 use connect::read::Scan;
 use connect::target::TargetTable;
-use connect::{Error, Result};
+use connect::{EncodedRows, Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -100,6 +100,13 @@ pub(super) fn append(session: &mut Session, plan: &Plan, rows: &RecordBatch) -> 
     plan.require_columns(rows, &plan.table.schema)?;
     plan.table.require_owner(rows)?;
     copy(session, plan, rows)
+        .map(drop)
+        .map_err(|e| e.at(format!("staging rows for {}", plan.table.name)))
+}
+
+/// Adds rows to a stage as they came.
+pub(super) fn append_unread(session: &mut Session, plan: &Plan, rows: &EncodedRows) -> Result<()> {
+    copy_unread(session, plan, rows)
         .map(drop)
         .map_err(|e| e.at(format!("staging rows for {}", plan.table.name)))
 }

@@ -9,7 +9,7 @@ use super::arrays::{arrays, parameters, pieces, step, unnested};
 use super::plan::{Plan, guarding, only_key, same_key};
 use super::session::Session;
 use arrow::array::RecordBatch;
-use connect::{Error, Result};
+use connect::{EncodedRows, Error, Result};
 use postgres::{Client, CopyInWriter, Statement};
 use std::io::Write;
 
@@ -65,13 +65,27 @@ pub(super) fn copy(session: &mut Session, plan: &Plan, rows: &RecordBatch) -> Re
     let as_text = plan.forms.iter().any(|form| form.wire == Wire::Cast);
     let format = if as_text { "text" } else { "binary" };
     let copy = session.statement(&format!("{} (FORMAT {format})", plan.copy), &plan.writing())?;
-    let written =
-        send(session.client(), &copy, plan, rows, as_text).map_err(|unsent| match unsent {
-            Unsent::Unfit(error) => error,
-            Unsent::Refused(error) => session.explain(error, &plan.writing()),
-            Unsent::Lost => Error::unavailable(plan.writing()).found("the connection is gone"),
-        })?;
+    let sent = send(session.client(), &copy, plan, rows, as_text);
+    let written = sent.map_err(|unsent| told(session, plan, unsent))?;
     complete(plan, written, rows)
+}
+
+/// Inserts rows by COPY as they came from a table whose columns are declared alike.
+pub(super) fn copy_unread(session: &mut Session, plan: &Plan, rows: &EncodedRows) -> Result<u64> {
+    let copy = session.statement(&format!("{} (FORMAT binary)", plan.copy), &plan.writing())?;
+    let sent = send_unread(session.client(), &copy, rows);
+    match sent.map_err(|unsent| told(session, plan, unsent))? {
+        written if written == rows.rows => Ok(written),
+        _ => Err(ignored(plan)),
+    }
+}
+
+fn told(session: &mut Session, plan: &Plan, unsent: Unsent) -> Error {
+    match unsent {
+        Unsent::Unfit(error) => error,
+        Unsent::Refused(error) => session.explain(error, &plan.writing()),
+        Unsent::Lost => Error::unavailable(plan.writing()).found("the connection is gone"),
+    }
 }
 
 /// Why rows did not arrive.
@@ -141,6 +155,16 @@ fn send_binary(
     buffer.extend_from_slice(TRAILER);
     writer.write_all(&buffer)?;
     Ok(())
+}
+
+fn send_unread(client: &mut Client, copy: &Statement, rows: &EncodedRows) -> Result<u64, Unsent> {
+    let mut writer = client.copy_in(copy)?;
+    writer.write_all(HEADER)?;
+    for piece in rows.bytes.chunks(COPY_BYTES) {
+        writer.write_all(piece)?;
+    }
+    writer.write_all(TRAILER)?;
+    Ok(writer.finish()?)
 }
 
 fn send_text(plan: &Plan, rows: &RecordBatch, writer: &mut CopyInWriter<'_>) -> Result<(), Unsent> {
