@@ -58,7 +58,7 @@ pub(super) fn open(address: &Address, tables: &[String], resume: &Resume) -> Res
     let expected = parse(&place)?;
     let confirmed = slot::require_kept(&mut client, &identity, &expected)?;
     let expected = slot::comes_again(&expected, confirmed).then_some(expected);
-    let end = slot::flushed(&mut client)?;
+    let end = slot::LogEnd::default().ask(&mut client)?;
     let stream = Stream::new(wire, &address.site, confirmed);
     let assembly = Assembly::new(shapes, place, expected, confirmed);
     let mut reader = PgReader::new(client, address, identity, stream, assembly, end);

@@ -14,7 +14,7 @@ use super::identity::Identity;
 use super::place::read_at;
 use super::publication::require_unchanged;
 use super::rows::{Read, Subject, make_durable};
-use super::slot::{flushed, kept};
+use super::slot::{LogEnd, kept};
 use super::stream::Stream;
 use change::{ChangeBatch, GroupBody, GroupKind, History, Part, SnapshotChunk, SourcePosition};
 use connect::log::Bounds;
@@ -90,6 +90,7 @@ pub(super) struct PgReader {
     acknowledged: u64,
     /// Where the server's log ended when it was last asked, and when that was.
     end: u64,
+    log_end: LogEnd,
     asked: Instant,
     beat: Option<Instant>,
 }
@@ -118,6 +119,7 @@ impl PgReader {
             read_from: Instant::now(),
             sent: VecDeque::new(),
             end,
+            log_end: LogEnd::default(),
             asked: Instant::now(),
             beat: None,
         }
@@ -250,7 +252,7 @@ impl PgReader {
     }
 
     fn ask_for_the_end(&mut self) -> Result<()> {
-        self.end = flushed(&mut self.client)?;
+        self.end = self.log_end.ask(&mut self.client)?;
         self.asked = Instant::now();
         Ok(())
     }
