@@ -45,6 +45,7 @@ seamount-torture NAME --seamount PATH [--cycles N] [--minutes N] [--seed S]
   powercut     images of the disk, taken while everything works
   postgres-chaos        PostgreSQL to PostgreSQL: engine, source and target are killed, links fail [--minutes 30]
   postgres-target-down  PostgreSQL to PostgreSQL: the target is gone, the source written at full rate [--minutes 60]
+  postgres-proof        PostgreSQL to PostgreSQL: proofs under full load, the target comes and goes [--minutes 30] [--cycles 10]
   ci           all of them, in small
 seamount-torture proxy --to HOST:PORT [--listen HOST:PORT] [--seed S]
                a TCP proxy that fails on purpose, for connectors that speak over a network";
@@ -61,6 +62,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("powercut", powercut::run),
     ("postgres-chaos", postgres::chaos),
     ("postgres-target-down", postgres::target_down),
+    ("postgres-proof", postgres::proof),
 ];
 
 fn main() -> ExitCode {
