@@ -21,6 +21,11 @@ impl KeyRange {
             && self.upto.as_ref().is_none_or(|upto| compare(key, upto).is_le())
     }
 
+    /// Both ends, where it has both.
+    pub fn bounds(&self) -> Option<(&Key, &Key)> {
+        self.after.as_ref().zip(self.upto.as_ref())
+    }
+
     /// Whether the range holds every key.
     pub fn is_full(&self) -> bool {
         self.after.is_none() && self.upto.is_none()

@@ -88,6 +88,33 @@ pub trait Cut: Send {
         Ok(None)
     }
 
+    /// As [`Cut::read`], for many ranges at once: `ranges` stand in the place of the scan's own, disjoint and in key
+    /// order. A site that is asked over a network reads them with few statements.
+    ///
+    /// # Errors
+    /// As [`Cut::read`].
+    fn read_ranges(
+        &mut self,
+        scan: &Scan,
+        ranges: &[KeyRange],
+        sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<u64> {
+        let mut rows = 0;
+        for range in ranges {
+            rows += self.read(&Scan { range: range.clone(), ..scan.clone() }, sink)?;
+        }
+        Ok(rows)
+    }
+
+    /// Whether reading is somebody else's work, so that a thread of its own may do it while other things go on here.
+    fn reads_apart(&self) -> bool {
+        false
+    }
+
+    /// Lets go of what the site keeps for the cut, as early as its rows are read. Nothing can be read any more;
+    /// [`Cut::closing`] and [`Cut::sees`] answer as before.
+    fn let_go(&mut self) {}
+
     /// The source position that closes the cut: once the log has passed it, every change in the cut is in the
     /// log. `None` where the site is not captured.
     fn closing(&self) -> Option<&SourcePosition>;

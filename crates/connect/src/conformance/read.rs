@@ -67,6 +67,39 @@ pub(super) fn ranges_keep_key_order(site: &mut dyn Readable) {
     assert_eq!(within(key(11, "é"), None), all[..0]);
 }
 
+/// Many ranges at once give what they give one by one; whose rows are wanted holds for all of them.
+pub(super) fn ranges_together_give_what_each_gives(site: &mut dyn Readable) {
+    let bounds = [
+        (None, key(-20, "")),
+        (key(-20, "B"), key(-20, "a")),
+        (key(-20, "a"), key(-20, "é")),
+        (key(-3, "C"), key(-3, "D")),
+        (key(4, ""), key(4, "é")),
+        (key(11, "a"), None),
+    ];
+    let ranges = bounds.map(|(after, upto)| KeyRange { after, upto });
+    let south = Some(Owner { column: "site".into(), value: text("south") });
+    for owner in [None, south] {
+        let scan = Scan { owner, ..Scan::all(TABLE, table_shape().as_ref().clone()) };
+        for some in [&ranges[..], &ranges[1..5], &ranges[..1], &ranges[..0]] {
+            let one_by_one = some
+                .iter()
+                .flat_map(|range| read(site, &Scan { range: range.clone(), ..scan.clone() }));
+            let expected: Vec<_> = one_by_one.collect();
+            let mut cut = site.cut().expect("a cut can be made");
+            let mut together = Vec::new();
+            let counted = cut.read_ranges(&scan, some, &mut |batch| {
+                let rows = 0..batch.num_rows();
+                together.extend(rows.map(|row| Value::row(&batch, &scan.schema, row)));
+                Ok(())
+            });
+            assert_eq!(counted.expect("they are read"), together.len() as u64);
+            assert_eq!(together, expected);
+            cut.let_go();
+        }
+    }
+}
+
 /// A limit stops after so many rows in key order.
 pub(super) fn a_limit_stops_in_key_order(site: &mut dyn Readable) {
     let all = rows();

@@ -25,7 +25,7 @@ pub use changes::{
 pub use cuts::{
     a_cut_agrees_with_the_lane, a_cut_stands_still, a_cut_within_a_group_is_told,
     a_limit_stops_in_key_order, a_scan_fails_as_promised, an_owner_gets_its_rows,
-    columns_come_as_wanted, ranges_keep_key_order,
+    columns_come_as_wanted, ranges_keep_key_order, ranges_together_give_what_each_gives,
 };
 pub use resume::{
     a_database_set_back_is_noticed, a_fresh_capture_begins_now, a_place_that_is_gone_is_lost,
@@ -121,6 +121,7 @@ pub fn checks() -> Vec<Check<dyn SourceHarness>> {
         snapshots::a_table_that_is_not_captured_cannot_be_read,
         snapshots::a_truncate_within_a_snapshot_holds,
         cuts::ranges_keep_key_order,
+        cuts::ranges_together_give_what_each_gives,
         cuts::a_limit_stops_in_key_order,
         cuts::an_owner_gets_its_rows,
         cuts::columns_come_as_wanted,

@@ -43,7 +43,7 @@ pub use publishing::{
 pub use reading::{
     a_cut_stands_still, a_limit_stops_in_key_order, a_scan_fails_as_promised,
     an_owner_gets_its_rows, columns_come_as_wanted, progress_of_a_cut_is_of_its_moment,
-    ranges_keep_key_order,
+    ranges_keep_key_order, ranges_together_give_what_each_gives,
 };
 pub use rows::{
     a_dropped_transaction_leaves_nothing, a_refused_write_leaves_the_transaction_as_it_was,
@@ -147,6 +147,7 @@ pub fn checks() -> Vec<Check<dyn TargetHarness>> {
         shapes::values_come_back_exactly,
         shapes::staged_values_come_back_exactly,
         reading::ranges_keep_key_order,
+        reading::ranges_together_give_what_each_gives,
         reading::a_limit_stops_in_key_order,
         reading::an_owner_gets_its_rows,
         reading::columns_come_as_wanted,

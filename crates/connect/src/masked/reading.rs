@@ -4,7 +4,7 @@
 
 use super::MaskedSite;
 use crate::error::{Error, Result};
-use crate::read::{Cut, Readable, Scan, Sees};
+use crate::read::{Cut, KeyRange, Readable, Scan, Sees};
 use crate::target::FlowProgress;
 use arrow::array::RecordBatch;
 use change::mask::MaskedTable;
@@ -59,6 +59,9 @@ pub(super) fn cut(inner: &mut (impl Readable + ?Sized), site: &MaskedSite) -> Re
     Ok(Box::new(MaskedCut { inner: inner.cut()?, site: site.clone(), tables }))
 }
 
+/// Where rows go.
+type Sink<'s> = &'s mut dyn FnMut(RecordBatch) -> Result<()>;
+
 /// A cut behind the masks of its site.
 struct MaskedCut {
     inner: Box<dyn Cut>,
@@ -101,6 +104,29 @@ impl MaskedCut {
         self.site.plan(&mask.among(&scan.schema), schema)
     }
 
+    /// Reads a scan in whichever way, and masks what comes.
+    fn through(
+        &mut self,
+        scan: &Scan,
+        sink: Sink<'_>,
+        read: &mut dyn FnMut(&mut dyn Cut, &Scan, Sink<'_>) -> Result<u64>,
+    ) -> Result<u64> {
+        let Some(table) = self.masked(&scan.table) else {
+            return read(self.inner.as_mut(), scan, sink);
+        };
+        let below = self.below(scan, table)?;
+        let types = |schema: &TableSchema| -> Vec<_> {
+            schema.columns().iter().map(|column| column.ty).collect()
+        };
+        if types(below.output()) != types(&scan.schema) {
+            let found = "a masked column is asked for in another type than it comes out in";
+            return Err(self.site.unfit(&scan.table, found));
+        }
+        let key = self.site.key()?.clone();
+        let inner = Scan { schema: below.input().as_ref().clone(), ..scan.clone() };
+        read(self.inner.as_mut(), &inner, &mut |rows| sink(below.rows(&key, &rows)))
+    }
+
     fn hidden(&self, scan: &Scan, column: &str) -> Error {
         let found = format!("column {column} is masked, and asked for as it is");
         self.site.unfit(&scan.table, &found)
@@ -113,18 +139,24 @@ impl Cut for MaskedCut {
         scan: &Scan,
         sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<u64> {
-        let Some(table) = self.masked(&scan.table) else { return self.inner.read(scan, sink) };
-        let below = self.below(scan, table)?;
-        let types = |schema: &TableSchema| -> Vec<_> {
-            schema.columns().iter().map(|column| column.ty).collect()
-        };
-        if types(below.output()) != types(&scan.schema) {
-            let found = "a masked column is asked for in another type than it comes out in";
-            return Err(self.site.unfit(&scan.table, found));
-        }
-        let key = self.site.key()?.clone();
-        let inner = Scan { schema: below.input().as_ref().clone(), ..scan.clone() };
-        self.inner.read(&inner, &mut |rows| sink(below.rows(&key, &rows)))
+        self.through(scan, sink, &mut |inner, scan, sink| inner.read(scan, sink))
+    }
+
+    fn read_ranges(
+        &mut self,
+        scan: &Scan,
+        ranges: &[KeyRange],
+        sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<u64> {
+        self.through(scan, sink, &mut |inner, scan, sink| inner.read_ranges(scan, ranges, sink))
+    }
+
+    fn reads_apart(&self) -> bool {
+        self.inner.reads_apart()
+    }
+
+    fn let_go(&mut self) {
+        self.inner.let_go();
     }
 
     fn closing(&self) -> Option<&SourcePosition> {

@@ -107,6 +107,7 @@ const CAUGHT: &[(&str, D)] = &[
     ("ranges_keep_key_order", D::Cut(C::IgnoresRange)),
     ("ranges_keep_key_order", D::Cut(C::RangesTakeTheirFirstKeyToo)),
     ("ranges_keep_key_order", D::Cut(C::ReadsBackwards)),
+    ("ranges_together_give_what_each_gives", D::Cut(C::TakesTheFirstOfManyRanges)),
     ("a_limit_stops_in_key_order", D::Cut(C::IgnoresLimit)),
     ("an_owner_gets_its_rows", D::Cut(C::IgnoresOwner)),
     ("columns_come_as_wanted", D::Cut(C::TurnsColumnsRound)),

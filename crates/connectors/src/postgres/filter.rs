@@ -7,7 +7,7 @@ use super::names::identifier;
 use super::text::sql;
 use super::types::Wire;
 use change::{Key, TableSchema, Value};
-use connect::read::{KeyRange, Owner};
+use connect::read::{KeyRange, Owner, Scan};
 use connect::{Error, Result};
 
 /// Conditions on the rows of the table called `t` in a statement.
@@ -65,19 +65,73 @@ fn bounded(
     key: &Key,
     comparison: &str,
 ) -> Result<String> {
+    let values = spelled(shape, schema, key)?;
+    Ok(format!("({}) {comparison} ({})", compared_key(shape, schema)?, values.join(", ")))
+}
+
+/// The key columns of `t` as they are compared.
+fn compared_key(shape: &TableShape, schema: &TableSchema) -> Result<String> {
+    let columns = schema.key_names().map(|name| shape.require(name).map(compared));
+    Ok(columns.collect::<Result<Vec<_>>>()?.join(", "))
+}
+
+/// The cells of a key as they are compared with it.
+fn spelled(shape: &TableShape, schema: &TableSchema, key: &Key) -> Result<Vec<String>> {
     if key.0.len() != schema.key().len() || key.0.is_empty() {
         return Err(Error::invalid(format!(
             "a range of {} has no fitting key",
             shape.name.shown()
         )));
     }
-    let (mut columns, mut values) = (Vec::new(), Vec::new());
-    for (name, value) in schema.key_names().zip(&key.0) {
-        let column = shape.require(name)?;
-        columns.push(compared(column));
-        values.push(comparable(column, value));
+    let cells = schema.key_names().zip(&key.0);
+    cells.map(|(name, value)| Ok(comparable(shape.require(name)?, value))).collect()
+}
+
+/// One statement that reads many short ranges: a list of them, and for each the rows of the table called `t`.
+pub(super) struct Pieces {
+    list: String,
+    names: String,
+    rows: String,
+}
+
+impl Pieces {
+    /// The statement.
+    pub(super) fn selecting(&self, columns: &str) -> String {
+        let Pieces { list, names, rows } = self;
+        // The order inside keeps the table from being read whole and joined to the list.
+        format!(
+            "SELECT {columns} FROM (VALUES {list}) AS r({names}) CROSS JOIN LATERAL ({rows}) AS t"
+        )
     }
-    Ok(format!("({}) {comparison} ({})", columns.join(", "), values.join(", ")))
+}
+
+/// The statement for some ranges of a scan, each behind its first key and up to its second.
+pub(super) fn pieces(shape: &TableShape, scan: &Scan, ranges: &[(&Key, &Key)]) -> Result<Pieces> {
+    let mut list = Vec::with_capacity(ranges.len());
+    for (after, upto) in ranges {
+        let mut cells = spelled(shape, &scan.schema, after)?;
+        cells.extend(spelled(shape, &scan.schema, upto)?);
+        list.push(format!("({})", cells.join(", ")));
+    }
+    let columns = scan.schema.key().len();
+    let bounds = |letter: &str, qualifier: &str| -> String {
+        let bounds = (0..columns).map(|n| format!("{qualifier}{letter}{n}"));
+        bounds.collect::<Vec<_>>().join(", ")
+    };
+    let owned = match &scan.owner {
+        Some(owner) => Filter::default().owned(shape, owner)?.and_sql(),
+        None => String::new(),
+    };
+    let (key, table) = (compared_key(shape, &scan.schema)?, shape.name.sql());
+    let (after, upto) = (bounds("after", "r."), bounds("upto", "r."));
+    let order = order(shape, &scan.schema)?;
+    Ok(Pieces {
+        list: list.join(", "),
+        names: format!("{}, {}", bounds("after", ""), bounds("upto", "")),
+        rows: format!(
+            "SELECT t.* FROM {table} AS t WHERE ({key}) > ({after}) AND ({key}) <= ({upto}){owned}{order}"
+        ),
+    })
 }
 
 /// A column of `t` as it is compared and sorted: text by its bytes, everything else in its own order.

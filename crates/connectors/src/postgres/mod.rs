@@ -19,6 +19,7 @@ pub mod names;
 mod read;
 mod rows;
 mod session;
+mod spares;
 mod target;
 mod text;
 mod tls;
@@ -36,6 +37,7 @@ use connect::{Error, Result};
 use names::TableName;
 use postgres::Client;
 use read::PgCut;
+use spares::Spares;
 
 /// The connector of PostgreSQL databases.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +94,7 @@ impl Connector for Postgres {
 pub struct PgSite {
     address: Address,
     client: Client,
+    spares: Spares,
 }
 
 impl PgSite {
@@ -102,7 +105,8 @@ impl PgSite {
     pub fn open(settings: &SiteSettings) -> Result<PgSite> {
         let address = Address::of(settings)?;
         let client = session::connect(&address)?;
-        Ok(PgSite { address, client })
+        let spares = Spares::new(address.clone());
+        Ok(PgSite { address, client, spares })
     }
 }
 
@@ -123,6 +127,6 @@ impl Readable for PgSite {
     }
 
     fn cut(&mut self) -> Result<Box<dyn Cut>> {
-        Ok(Box::new(PgCut::open(&self.address)?))
+        Ok(Box::new(PgCut::open(&self.spares)?))
     }
 }

@@ -3,22 +3,23 @@
 //! What a cut contains is decided by the transaction ids that its snapshot sees, never by a place in the write-ahead
 //! log: a transaction can be committed there and not be visible yet. The place that closes a cut is that of a message
 //! written behind the snapshot: every transaction that the snapshot sees was committed before it.
+//!
+//! A cut that is let go ends its transaction and gives its connection back; what it contains stays known.
 
-use super::address::Address;
 use super::book;
 use super::capture::make_durable;
 use super::capture::xids::{Snapshot, sees};
 use super::catalogue::{TableShape, require_shape};
 use super::copied::{FORMAT, pass_unread};
 use super::error::failed;
-use super::filter::{Filter, order};
+use super::filter::{Filter, order, pieces};
 use super::names::{TableName, identifier};
 use super::rows::Rows;
-use super::session::connect;
-use super::types::{AsText, Wire};
+use super::spares::Spares;
+use super::types::Wire;
 use arrow::array::RecordBatch;
 use change::{Column, FlowId, Group, SourcePosition, TableSchema};
-use connect::read::{Cut, Scan, Sees};
+use connect::read::{Cut, KeyRange, Scan, Sees};
 use connect::target::FlowProgress;
 use connect::{EncodedRows, Encoding, Error, Result};
 use postgres::Client;
@@ -31,23 +32,30 @@ const BATCHES_AHEAD: usize = 2;
 /// Prefix of our messages in the write-ahead log, and of our slots.
 pub(super) const MARK: &str = "seamount";
 
+/// Ranges that one statement reads: it lists them.
+const RANGES_AT_ONCE: usize = 5_000;
+
 /// A cut of a PostgreSQL database.
 pub(super) struct PgCut {
-    client: Client,
+    /// None once the cut was let go.
+    client: Option<Client>,
+    spares: Spares,
     snapshot: Snapshot,
     closing: Option<SourcePosition>,
-    as_text: AsText,
     shapes: BTreeMap<String, TableShape>,
 }
 
 impl PgCut {
     /// Opens a cut of now.
-    pub(super) fn open(address: &Address) -> Result<PgCut> {
-        let mut client = connect(address)?;
+    pub(super) fn open(spares: &Spares) -> Result<PgCut> {
+        let mut client = spares.take()?;
         book::enter(&mut client)?;
-        let reading = || failed(format!("cannot read site {}", address.site));
+        let reading = || failed(format!("cannot read site {}", spares.address().site));
+        // Statements here read whole tables or short ranges of an index: compiling them does not pay.
         client
-            .batch_execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .batch_execute(
+                "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off",
+            )
             .map_err(reading())?;
         let row = client
             .query_one("SELECT pg_current_snapshot()::text, pg_is_in_recovery()", &[])
@@ -60,20 +68,33 @@ impl PgCut {
             let closing = PgLsn::from(closing.sequence);
             // Nobody else may write for long, and only what is durable comes to the capture.
             if !client.query_one(durable, &[&closing]).map_err(reading())?.get::<_, bool>(0) {
-                make_durable(&mut connect(address)?)?;
+                let mut other = spares.take()?;
+                make_durable(&mut other)?;
+                spares.give(other);
             }
         }
-        Ok(PgCut { client, snapshot, closing, as_text: address.as_text, shapes: BTreeMap::new() })
+        let (client, spares) = (Some(client), spares.clone());
+        Ok(PgCut { client, spares, snapshot, closing, shapes: BTreeMap::new() })
     }
 
-    fn shape(&mut self, table: &str) -> Result<TableShape> {
-        if let Some(shape) = self.shapes.get(table) {
-            return Ok(shape.clone());
-        }
-        let shape = require_shape(&mut self.client, &TableName::parse(table)?, self.as_text)?;
-        self.shapes.insert(table.to_string(), shape.clone());
-        Ok(shape)
+    /// The connection, as long as the cut is held, and the shape of a table.
+    fn table(&mut self, table: &str) -> Result<(&mut Client, TableShape)> {
+        let client = held(&mut self.client)?;
+        let shape = match self.shapes.get(table) {
+            Some(shape) => shape.clone(),
+            None => {
+                let as_text = self.spares.address().as_text;
+                let shape = require_shape(client, &TableName::parse(table)?, as_text)?;
+                self.shapes.insert(table.to_string(), shape.clone());
+                shape
+            }
+        };
+        Ok((client, shape))
     }
+}
+
+fn held(client: &mut Option<Client>) -> Result<&mut Client> {
+    client.as_mut().ok_or_else(|| Error::internal("a cut is read that was let go"))
 }
 
 impl Cut for PgCut {
@@ -82,8 +103,47 @@ impl Cut for PgCut {
         scan: &Scan,
         sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<u64> {
-        let shape = self.shape(&scan.table)?;
-        scan_table(&mut self.client, &shape, scan, sink)
+        let (client, shape) = self.table(&scan.table)?;
+        scan_table(client, &shape, scan, sink)
+    }
+
+    fn read_ranges(
+        &mut self,
+        scan: &Scan,
+        ranges: &[KeyRange],
+        sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<u64> {
+        let (client, shape) = self.table(&scan.table)?;
+        let mut rows = 0;
+        for alike in ranges.chunk_by(|a, b| a.bounds().is_some() == b.bounds().is_some()) {
+            for lot in alike.chunks(RANGES_AT_ONCE) {
+                let bounds: Vec<_> = lot.iter().filter_map(KeyRange::bounds).collect();
+                if bounds.len() > 1 {
+                    let pieces = pieces(&shape, scan, &bounds)?;
+                    let select = |columns: &str| pieces.selecting(columns);
+                    rows += copied(client, &shape, scan, select, sink)?;
+                    continue;
+                }
+                for range in lot {
+                    let scan = Scan { range: range.clone(), ..scan.clone() };
+                    rows += scan_table(client, &shape, &scan, sink)?;
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The server does the work.
+    fn reads_apart(&self) -> bool {
+        true
+    }
+
+    fn let_go(&mut self) {
+        let Some(mut client) = self.client.take() else { return };
+        // The lock is the connection's, and would keep tables from being moved for as long as it waits.
+        if client.batch_execute("ROLLBACK; SELECT pg_advisory_unlock_all()").is_ok() {
+            self.spares.give(client);
+        }
     }
 
     fn read_encoded(
@@ -92,14 +152,14 @@ impl Cut for PgCut {
         encoding: &Encoding,
         sink: &mut dyn FnMut(EncodedRows) -> Result<()>,
     ) -> Result<Option<u64>> {
-        let shape = self.shape(&scan.table)?;
+        let (client, shape) = self.table(&scan.table)?;
         if encoding_of(&shape, &scan.schema)?.as_ref() != Some(encoding) {
             return Ok(None);
         }
         let what = format!("cannot read table {}", shape.name.shown());
-        let as_they_are = vec![Wire::Bytes; scan.schema.columns().len()];
-        let sql = copy_out(&shape, scan, &selected(&scan.schema, &as_they_are), "")?;
-        let client = &mut self.client;
+        let columns = selected(&scan.schema, &vec![Wire::Bytes; scan.schema.columns().len()]);
+        let select = format!("SELECT {columns} {}{}", rows_of(&shape, scan)?, limit(scan));
+        let sql = format!("COPY ({select}) TO STDOUT (FORMAT binary)");
         let read = |sink: &mut dyn FnMut(EncodedRows) -> Result<()>| {
             let mut copy = client.copy_out(sql.as_str()).map_err(failed(&what))?;
             pass_unread(&mut copy, (&shape.name, &scan.schema), &what, sink)
@@ -119,7 +179,7 @@ impl Cut for PgCut {
     }
 
     fn progress(&mut self, flow: FlowId) -> Result<Option<FlowProgress>> {
-        book::progress(&mut self.client, flow)
+        book::progress(held(&mut self.client)?, flow)
     }
 }
 
@@ -149,9 +209,28 @@ pub(super) fn scan_table(
     scan: &Scan,
     sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
 ) -> Result<u64> {
-    let wires = wires(shape, &scan.schema)?;
     let order = order(shape, &scan.schema)?;
-    let sql = copy_out(shape, scan, &selected(&scan.schema, &wires), &order)?;
+    let rows = rows_of(shape, scan)?;
+    copied(
+        client,
+        shape,
+        scan,
+        |columns| format!("SELECT {columns} {rows}{order}{}", limit(scan)),
+        sink,
+    )
+}
+
+/// Reads what a statement selects, given how the columns wanted are spelled.
+fn copied(
+    client: &mut Client,
+    shape: &TableShape,
+    scan: &Scan,
+    select: impl FnOnce(&str) -> String,
+    sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
+) -> Result<u64> {
+    let wires = wires(shape, &scan.schema)?;
+    let select = select(&selected(&scan.schema, &wires));
+    let sql = format!("COPY ({select}) TO STDOUT (FORMAT binary)");
     let what = format!("cannot read table {}", shape.name.shown());
     let read = |sink: &mut dyn FnMut(RecordBatch) -> Result<()>| {
         let mut copy = client.copy_out(sql.as_str()).map_err(failed(&what))?;
@@ -160,18 +239,18 @@ pub(super) fn scan_table(
     ahead(read, sink)
 }
 
-/// The statement that reads the rows of a scan.
-fn copy_out(shape: &TableShape, scan: &Scan, selected: &str, order: &str) -> Result<String> {
+/// Where the rows of a scan come from: `FROM ... WHERE ...`.
+fn rows_of(shape: &TableShape, scan: &Scan) -> Result<String> {
     let mut filter = Filter::default();
     if let Some(owner) = &scan.owner {
         filter = filter.owned(shape, owner)?;
     }
     let filter = filter.within(shape, &scan.schema, &scan.range)?.sql();
-    let limit = scan.limit.map_or(String::new(), |limit| format!(" LIMIT {limit}"));
-    let table = shape.name.sql();
-    Ok(format!(
-        "COPY (SELECT {selected} FROM {table} AS t{filter}{order}{limit}) TO STDOUT (FORMAT binary)"
-    ))
+    Ok(format!("FROM {} AS t{filter}", shape.name.sql()))
+}
+
+fn limit(scan: &Scan) -> String {
+    scan.limit.map_or(String::new(), |limit| format!(" LIMIT {limit}"))
 }
 
 /// How rows of some columns of a table are written by COPY; `None` where another database could read them otherwise.

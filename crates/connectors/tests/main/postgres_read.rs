@@ -167,6 +167,39 @@ fn postgres_keys_come_in_the_order_of_their_bytes() {
     assert_eq!(rows(&mut site, &scan).unwrap(), all[3..5]);
 }
 
+/// What a cut gives back is taken by the next one; it keeps no snapshot, and no table from being moved.
+#[test]
+fn a_cut_that_is_let_go_gives_its_connection_back_and_holds_nothing() {
+    let database = Database::new();
+    database.sql("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')");
+    let mut site = PgSite::open(&database.settings()).unwrap();
+    let scan = Scan::all("t", site.describe("t").unwrap());
+    let ours = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'seamount'";
+    let logins = || database.sql(&format!("SELECT string_agg(pid::text, ',' ORDER BY pid) {ours}"));
+
+    let mut cut = site.cut().unwrap();
+    assert_eq!(scan.collect(cut.as_mut()).unwrap().num_rows(), 1);
+    let before = logins();
+    cut.let_go();
+    assert_eq!(scan.collect(cut.as_mut()).unwrap_err().kind, Kind::Internal);
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert_eq!(database.sql(held), "0");
+    assert_eq!(database.sql(&format!("SELECT count(*) {ours} AND backend_xmin IS NOT NULL")), "0");
+
+    database.sql("INSERT INTO t VALUES (2, 'b')");
+    let mut next = site.cut().unwrap();
+    assert_eq!(logins(), before, "nobody logged in anew");
+    assert_eq!(database.sql(held), "1");
+    assert_eq!(scan.collect(next.as_mut()).unwrap().num_rows(), 2, "a cut of now");
+
+    // A connection that was ended while it waited is not taken.
+    next.let_go();
+    database.sql(&format!("SELECT pg_terminate_backend(pid) {ours}"));
+    let mut last = site.cut().unwrap();
+    assert_eq!(scan.collect(last.as_mut()).unwrap().num_rows(), 2);
+}
+
 #[test]
 fn postgres_names_are_taken_as_they_are() {
     let database = Database::new();

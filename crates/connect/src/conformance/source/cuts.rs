@@ -23,6 +23,12 @@ pub fn ranges_keep_key_order(harness: &mut dyn SourceHarness) -> Outcome {
     Outcome::Held
 }
 
+/// See [`read::ranges_together_give_what_each_gives`].
+pub fn ranges_together_give_what_each_gives(harness: &mut dyn SourceHarness) -> Outcome {
+    read::ranges_together_give_what_each_gives(filled(harness).as_mut());
+    Outcome::Held
+}
+
 /// See [`read::a_limit_stops_in_key_order`].
 pub fn a_limit_stops_in_key_order(harness: &mut dyn SourceHarness) -> Outcome {
     read::a_limit_stops_in_key_order(filled(harness).as_mut());

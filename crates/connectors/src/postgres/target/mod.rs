@@ -22,6 +22,7 @@ mod write;
 use super::address::Address;
 use super::names::TableName;
 use super::read::{PgCut, encoding_of};
+use super::spares::Spares;
 use super::{book, catalogue};
 use arrow::array::RecordBatch;
 use change::{FlowId, Generation, HolderId, RunId, TableSchema};
@@ -141,7 +142,7 @@ impl Readable for PgTarget {
     }
 
     fn cut(&mut self) -> Result<Box<dyn Cut>> {
-        Ok(Box::new(PgCut::open(self.session.address())?))
+        Ok(Box::new(PgCut::open(&Spares::new(self.session.address().clone()))?))
     }
 }
 
