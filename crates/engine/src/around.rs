@@ -1,11 +1,13 @@
 //! The world around one table's proof: cuts of both sites, motion past a place, the keys that are set aside.
+//!
+//! A proof takes many cuts of both sites: each site is opened once, and again when it was gone.
 
 use crate::assembly::Assembly;
 use crate::motion::Motion;
 use crate::state::{FlowIdentity, LetterStatus};
 use crate::watch::Watch;
 use change::{Offset, SourcePosition};
-use connect::{Connector, Cut, Result, SiteSettings};
+use connect::{Connector, Cut, Kind, Readable, Result, SiteSettings};
 use flow::Site;
 use proof::{Reached, Subject, Surroundings};
 use std::collections::BTreeSet;
@@ -16,21 +18,47 @@ pub(crate) struct Around<'a> {
     pub(crate) identity: &'a FlowIdentity,
     pub(crate) site: &'a Site,
     pub(crate) subject: &'a Subject,
-    pub(crate) source: &'a dyn Connector,
-    pub(crate) target: &'a dyn Connector,
-    pub(crate) target_settings: &'a SiteSettings,
+    pub(crate) source: Opened<'a>,
+    pub(crate) target: Opened<'a>,
     pub(crate) motion: &'a mut dyn Motion,
     pub(crate) watch: &'a dyn Watch,
     pub(crate) done: u64,
 }
 
+/// A site that stays open between cuts.
+pub(crate) struct Opened<'a> {
+    connector: &'a dyn Connector,
+    settings: &'a SiteSettings,
+    site: Option<Box<dyn Readable>>,
+}
+
+impl<'a> Opened<'a> {
+    /// Not open yet.
+    pub(crate) fn new(connector: &'a dyn Connector, settings: &'a SiteSettings) -> Self {
+        Opened { connector, settings, site: None }
+    }
+
+    fn cut(&mut self) -> Result<Box<dyn Cut>> {
+        match self.site.as_mut().map(|site| site.cut()) {
+            // It may only have been away since the last cut.
+            Some(Err(e)) if e.kind == Kind::Unavailable => self.site = None,
+            Some(cut) => return cut,
+            None => {}
+        }
+        let mut site = self.connector.readable(self.settings)?;
+        let cut = site.cut()?;
+        self.site = Some(site);
+        Ok(cut)
+    }
+}
+
 impl Surroundings for Around<'_> {
     fn source_cut(&mut self) -> Result<Box<dyn Cut>> {
-        self.source.readable(&self.site.settings)?.cut()
+        self.source.cut()
     }
 
     fn target_cut(&mut self) -> Result<Box<dyn Cut>> {
-        self.target.readable(self.target_settings)?.cut()
+        self.target.cut()
     }
 
     fn captured(&mut self, closing: &SourcePosition) -> Result<Reached> {

@@ -144,7 +144,9 @@ impl Motion for ByService<'_> {
             return Ok(Reached::At(offset));
         }
         self.until(|this| {
-            let progress = this.target.cut()?.progress(this.identity.id)?;
+            let mut cut = this.target.cut()?;
+            let progress = cut.progress(this.identity.id)?;
+            cut.let_go();
             let reached = progress.and_then(|p| p.lanes.get(&lane).map(|lane| lane.offset));
             Ok(reached.filter(|reached| *reached >= offset))
         })

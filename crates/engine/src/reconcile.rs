@@ -3,7 +3,7 @@
 //! How the log and the target get past a cut is [`Motion`]'s business: a service waits for its threads, a one-shot
 //! command steps them itself. Nothing here pauses an applier.
 
-use crate::around::Around;
+use crate::around::{Around, Opened};
 use crate::audit::Act;
 use crate::certify::certify;
 use crate::engine::Engine;
@@ -180,15 +180,14 @@ impl Reconciler<'_> {
             key: assembly.digest_key,
             settings: Settings::default(),
         };
-        let target_settings = target.settings.as_target();
+        let (source, target_settings) = (&pair.site.settings, target.settings.as_target());
         let mut around = Around {
             assembly,
             identity: &self.identity,
             site: &pair.site,
             subject: &pair.subject,
-            source: assembly.connectors.of(&pair.site.settings)?,
-            target: assembly.connectors.of(&target.settings)?,
-            target_settings: &target_settings,
+            source: Opened::new(assembly.connectors.of(source)?, source),
+            target: Opened::new(assembly.connectors.of(&target.settings)?, &target_settings),
             motion,
             watch: self.watch,
             done,

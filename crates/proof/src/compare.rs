@@ -1,11 +1,12 @@
 //! Compares what a look saw: leaf digests first, rows of unequal leaves then, touched keys with the log.
 //!
-//! Leaves are formed by the hash of the key, so that neither side's order of rows matters.
+//! Equal leaves are done with their sums; how rows get there is [`crate::sides`]' business.
 
 use crate::images::State;
 use crate::look::Sight;
 use crate::rows::{Entry, Rows};
 use crate::settings::Settings;
+use crate::sides::{Leaves, Side, Unequal};
 use crate::subject::RowPath;
 use change::planted::{Defect, is_planted};
 use change::{Digest, DigestKey, Key, Offset, Value};
@@ -51,72 +52,48 @@ pub(crate) struct Comparison {
     pub(crate) unclear: Vec<Key>,
 }
 
-/// Leaf digests of both sides.
-struct Leaves {
-    key: DigestKey,
-    pairs: Vec<(Digest, Digest)>,
-}
-
-impl Leaves {
-    fn of(&self, bytes: &[u8]) -> usize {
-        let leaves = self.pairs.len() as u128;
-        usize::try_from(self.key.hash(bytes) % leaves).expect("a remainder of a length")
-    }
-}
-
 /// Compares both sides of a look.
 pub(crate) fn compare(sight: &Sight, key: DigestKey, settings: &Settings) -> Comparison {
-    let (source, target) = (&sight.source.rows, &sight.target);
+    let sides = Side::both(sight, key);
     let refused = |bytes: &[u8]| sight.source.refused.contains(bytes);
     let left_out = |bytes: &[u8]| sight.parked.contains(bytes) || refused(bytes);
-    let untouched = |bytes: &[u8]| !sight.touches.contains_key(bytes) && !left_out(bytes);
     let mut comparison = Comparison {
-        parked: parked(sight),
+        parked: parked(sight, &sides),
         refused: sight.source.refused.iter().filter(|b| !sight.parked.contains(*b)).count() as u64,
         ..Comparison::default()
     };
 
-    let size = source.entries.len().max(target.entries.len());
-    let count = size.div_ceil(settings.leaf_rows.max(1)).max(1);
-    let mut leaves = Leaves { key, pairs: vec![Default::default(); count] };
-    for (bytes, entry) in source.entries.iter().filter(|(bytes, _)| untouched(bytes)) {
-        let leaf = leaves.of(bytes);
-        leaves.pairs[leaf].0 += entry.digest;
-        comparison.rows += 1;
-        comparison.both += u64::from(target.entries.contains_key(bytes));
-    }
-    for (bytes, entry) in target.entries.iter().filter(|(bytes, _)| untouched(bytes)) {
-        let leaf = leaves.of(bytes);
-        leaves.pairs[leaf].1 += entry.digest;
-        comparison.rows += u64::from(!source.entries.contains_key(bytes));
-    }
+    let leaves = Leaves::of(&sides, settings.leaf_rows);
     for (expected, found) in &leaves.pairs {
         comparison.expected += *expected;
         comparison.found += *found;
-        comparison.unequal_leaves += u64::from(expected != found);
+        if expected == found {
+            // The same rows on both sides, and each has one key.
+            comparison.rows += expected.count;
+            comparison.both += expected.count;
+        } else {
+            comparison.unequal_leaves += 1;
+        }
     }
-    comparison.leaves = if size == 0 { 0 } else { count as u64 };
-    let counts_fit = source.entries.len() == target.entries.len();
-    if is_planted(Defect::ProofCountsOnly) && counts_fit {
+    let [source, target] = &sides;
+    let (expected, found) = (source.rows.len(), target.rows.len());
+    comparison.leaves = if expected.max(found) == 0 { 0 } else { leaves.pairs.len() as u64 };
+    if is_planted(Defect::ProofCountsOnly) && expected == found {
         return comparison;
     }
     if comparison.unequal_leaves > 0 {
-        let suspect = |bytes: &[u8]| {
-            let (expected, found) = leaves.pairs[leaves.of(bytes)];
-            untouched(bytes) && expected != found
-        };
-        differing_rows(sight, &suspect, &mut comparison.findings);
+        differing_rows(sight, &leaves.unequal(&sides), &mut comparison);
     }
-    compare_touched(sight, &left_out, &mut comparison);
+    compare_touched(sight, target, &left_out, &mut comparison);
     comparison.findings.sort_by(|a, b| key_order::compare(&a.key, &b.key));
     comparison
 }
 
 /// Parked keys that lie in the ranges looked at, as far as either side or the log names them.
-fn parked(sight: &Sight) -> u64 {
+fn parked(sight: &Sight, [source, target]: &[Side<'_>; 2]) -> u64 {
     let named = |bytes: &Vec<u8>| {
-        sight.source.rows.entries.contains_key(bytes)
-            || sight.target.entries.contains_key(bytes)
+        source.by_key.contains_key(bytes)
+            || target.by_key.contains_key(bytes)
             || sight.source.refused.contains(bytes)
             || sight.touches.get(bytes).is_some_and(|touch| sight.holds(&touch.key))
     };
@@ -127,10 +104,13 @@ fn shown(rows: &Rows, entry: &Entry) -> Shown {
     Shown { digest: entry.digest, row: rows.row(entry) }
 }
 
-fn differing_rows(sight: &Sight, suspect: &dyn Fn(&[u8]) -> bool, findings: &mut Vec<Finding>) {
+fn differing_rows(sight: &Sight, unequal: &Unequal, comparison: &mut Comparison) {
     let (source, target) = (&sight.source.rows, &sight.target);
+    let Unequal { equal, expected, found } = unequal;
+    comparison.rows += equal;
+    comparison.both += equal;
     let mut find = |bytes: &[u8], key: Key, expected: Option<&Entry>, found: Option<&Entry>| {
-        findings.push(Finding {
+        comparison.findings.push(Finding {
             bytes: bytes.to_vec(),
             key,
             expected: expected.map(|entry| shown(source, entry)),
@@ -139,23 +119,31 @@ fn differing_rows(sight: &Sight, suspect: &dyn Fn(&[u8]) -> bool, findings: &mut
             read_at: sight.read_at,
         });
     };
-    for (bytes, expected) in source.entries.iter().filter(|(bytes, _)| suspect(bytes)) {
-        let found = target.entries.get(bytes);
-        if found.is_none_or(|found| found.digest != expected.digest) {
-            find(bytes, source.key(expected), Some(expected), found);
+    for (bytes, should) in expected {
+        let found = found.get(bytes);
+        comparison.rows += 1;
+        comparison.both += u64::from(found.is_some());
+        if found.is_none_or(|found| found.digest != should.digest) {
+            find(bytes, source.key(should), Some(should), found);
         }
     }
-    for (bytes, found) in target.entries.iter().filter(|(bytes, _)| suspect(bytes)) {
-        if !source.entries.contains_key(bytes) && !is_planted(Defect::ProofMissesExtras) {
+    for (bytes, found) in found.iter().filter(|(bytes, _)| !expected.contains_key(*bytes)) {
+        comparison.rows += 1;
+        if !is_planted(Defect::ProofMissesExtras) {
             find(bytes, target.key(found), None, Some(found));
         }
     }
 }
 
 /// Touched keys must be what the newest change up to the target's progress says.
-fn compare_touched(sight: &Sight, left_out: &dyn Fn(&[u8]) -> bool, comparison: &mut Comparison) {
+fn compare_touched(
+    sight: &Sight,
+    target: &Side<'_>,
+    left_out: &dyn Fn(&[u8]) -> bool,
+    comparison: &mut Comparison,
+) {
     for (bytes, touch) in &sight.touches {
-        let found = sight.target.entries.get(bytes);
+        let found = target.by_key.get(bytes);
         if left_out(bytes) || (found.is_none() && !sight.holds(&touch.key)) {
             continue;
         }
@@ -171,7 +159,7 @@ fn compare_touched(sight: &Sight, left_out: &dyn Fn(&[u8]) -> bool, comparison: 
         comparison.rows += u64::from(expected.is_some() || found.is_some());
         comparison.both += u64::from(expected.is_some() && found.is_some());
         let digest = |shown: Option<&Shown>| shown.map(|shown| shown.digest);
-        let found = found.map(|entry| shown(&sight.target, entry));
+        let found = found.map(|entry| shown(target.rows, entry));
         comparison.expected += digest(expected.as_ref()).unwrap_or_default();
         comparison.found += digest(found.as_ref()).unwrap_or_default();
         if digest(expected.as_ref()) != digest(found.as_ref()) {

@@ -119,8 +119,22 @@ impl Reader<'_> {
             return Ok(());
         };
         let (old_keys, new_keys) = (self.names(&old)?, self.names(&new)?);
-        let states = self.states(batch, &new)?;
-        for (row, (&op, &ordinal)) in batch.ops().iter().zip(batch.ordinals()).enumerate() {
+        // Most groups are read for a few keys of theirs: what nobody wants is not sent down the path.
+        let is_wanted = |row: usize, op: Op| {
+            op == Op::Truncate
+                || (batch.has_old_image(row) && wanted(old_keys.of(row)))
+                || (op.has_new() && wanted(new_keys.of(row)))
+                || (op == Op::Delete && wanted(old_keys.of(row)))
+        };
+        let rows = batch.ops().iter().enumerate();
+        let asked: Vec<usize> =
+            rows.filter(|(row, op)| is_wanted(*row, **op)).map(|(row, _)| row).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let states = self.states(batch, &new, &asked)?;
+        for (&row, state) in asked.iter().zip(states) {
+            let (op, ordinal) = (batch.ops()[row], batch.ordinals()[row]);
             let mut push = |bytes: &[u8], key: Key, state: State, before: Option<State>| {
                 if wanted(bytes) {
                     let bytes = bytes.to_vec();
@@ -129,22 +143,22 @@ impl Reader<'_> {
                 }
             };
             let name = |image: &RecordBatch| self.path.target_key(&Key::read(image, schema, row));
-            let gone =
-                op == Op::Delete || (batch.has_old_image(row) && old_keys[row] != new_keys[row]);
+            let moved = batch.has_old_image(row) && old_keys.of(row) != new_keys.of(row);
+            let gone = op == Op::Delete || moved;
             let before = match op {
                 Op::Insert => Some(State::Gone),
                 Op::Update | Op::Delete if batch.has_old_image(row) => {
-                    let asked = self.old_rows == OldRows::Wanted && wanted(&old_keys[row]);
+                    let asked = self.old_rows == OldRows::Wanted && wanted(old_keys.of(row));
                     asked.then(|| self.old_state(&old, row)).transpose()?.flatten()
                 }
                 _ => None,
             };
             if gone {
-                push(&old_keys[row], name(&old), State::Gone, before.clone());
+                push(old_keys.of(row), name(&old), State::Gone, before.clone());
             }
             if op.has_new() {
                 let before = if gone { Some(State::Gone) } else { before };
-                push(&new_keys[row], name(&new), states[row].clone(), before);
+                push(new_keys.of(row), name(&new), state, before);
             }
             if op == Op::Truncate {
                 effects.push((ordinal, Effect::Truncate));
@@ -158,20 +172,27 @@ impl Reader<'_> {
     fn old_state(&self, old: &RecordBatch, row: usize) -> Result<Option<State>> {
         let walked = self.path.walk(&old.slice(row, 1))?;
         Ok(match walked.fates[0] {
-            Fate::Out(out) => Some(self.row(&walked.rows, out)),
+            Fate::Out(out) => Some(self.row(&self.encoder(&walked.rows), &walked.rows, out)),
             Fate::Filtered | Fate::Refused => None,
         })
     }
 
-    /// What each change's new image stands for; `Gone` where there is none.
-    fn states(&self, batch: &ChangeBatch, new: &RecordBatch) -> Result<Vec<State>> {
-        let present = BooleanArray::from_iter(batch.ops().iter().map(|op| Some(op.has_new())));
-        let images = filter_record_batch(new, &present)
+    /// What the new image of each change asked for stands for, in their order; `Gone` where there is none.
+    fn states(
+        &self,
+        batch: &ChangeBatch,
+        new: &RecordBatch,
+        asked: &[usize],
+    ) -> Result<Vec<State>> {
+        let mut present = vec![false; batch.ops().len()];
+        asked.iter().for_each(|&row| present[row] = batch.ops()[row].has_new());
+        let images = filter_record_batch(new, &BooleanArray::from(present))
             .map_err(|e| Error::internal("images cannot be filtered").caused_by(e))?;
         let walked = self.path.walk(&images)?;
+        let encoder = self.encoder(&walked.rows);
         let mut fates = walked.fates.iter();
-        let states = batch.ops().iter().enumerate().map(|(row, op)| {
-            if !op.has_new() {
+        let states = asked.iter().map(|&row| {
+            if !batch.ops()[row].has_new() {
                 return State::Gone;
             }
             let fate = fates.next().expect("one fate for each image");
@@ -179,7 +200,7 @@ impl Reader<'_> {
                 batch.unchanged().iter().flatten().any(|m| m.is_valid(row) && m.value(row));
             match fate {
                 _ if lacking => State::Unclear,
-                Fate::Out(out) => self.row(&walked.rows, *out),
+                Fate::Out(out) => self.row(&encoder, &walked.rows, *out),
                 Fate::Filtered => State::Gone,
                 Fate::Refused => State::Unclear,
             }
@@ -187,27 +208,43 @@ impl Reader<'_> {
         Ok(states.collect())
     }
 
-    fn row(&self, rows: &RecordBatch, row: usize) -> State {
-        let schema = &self.path.target().schema;
+    fn encoder<'r>(&self, rows: &'r RecordBatch) -> canonical::Rows<'r> {
+        canonical::Rows::all(rows, &self.path.target().schema)
+    }
+
+    fn row(&self, encoder: &canonical::Rows<'_>, rows: &RecordBatch, row: usize) -> State {
         let mut bytes = Vec::new();
-        canonical::Rows::all(rows, schema).encode(row, &mut bytes);
+        encoder.encode(row, &mut bytes);
         let digest = Digest::of(self.key.hash(&bytes));
+        let schema = &self.path.target().schema;
         let row = (self.keep == Keep::Rows).then(|| Value::row(rows, schema, row));
         State::Row { digest, row }
     }
 
     /// Canonical target keys of source rows.
-    fn names(&self, source: &RecordBatch) -> Result<Vec<Vec<u8>>> {
+    fn names(&self, source: &RecordBatch) -> Result<Names> {
         let keys = self.path.target_keys(source)?;
         let schema = self.path.target().schema.key_schema();
         let encoder = canonical::Rows::all(&keys, &schema);
-        Ok((0..keys.num_rows())
-            .map(|row| {
-                let mut name = Vec::new();
-                encoder.encode(row, &mut name);
-                name
-            })
-            .collect())
+        let mut names = Names { bytes: Vec::new(), ends: Vec::with_capacity(keys.num_rows()) };
+        for row in 0..keys.num_rows() {
+            encoder.encode(row, &mut names.bytes);
+            names.ends.push(names.bytes.len());
+        }
+        Ok(names)
+    }
+}
+
+/// Canonical keys of many rows, in one piece of memory.
+struct Names {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Names {
+    fn of(&self, row: usize) -> &[u8] {
+        let begin = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[begin..self.ends[row]]
     }
 }
 

@@ -5,7 +5,9 @@
 
 use crate::Prover;
 use crate::images::{OldRows, Reader};
+use crate::narrow::range_of;
 use crate::rows::{Keep, Rows, SourceRows};
+use crate::source_side::{Opened, SourceSide, readable};
 use crate::subject::{Subject, Writer};
 use crate::surroundings::{Reached, Surroundings};
 use crate::target_rows::TargetReading;
@@ -13,14 +15,14 @@ use crate::touched::{Contained, Touch, Window, durable};
 use crate::verdict::Reason;
 use change::planted::{Defect, is_planted};
 use change::{Key, Offset, SourcePosition};
-use connect::{Cut, KeyRange, Kind, Result, Scan};
+use connect::{Cut, KeyRange, Result, Scan};
 use std::collections::{BTreeSet, HashMap};
 
 /// Which keys to look at, as the source spells them.
 pub(crate) enum Wanted<'a> {
-    /// The next piece behind this key.
-    Next(Option<&'a Key>),
-    /// These ranges.
+    /// The next piece behind this key, of at most so many rows.
+    Next(Option<&'a Key>, usize),
+    /// These ranges: disjoint, and in the order of their keys.
     Ranges(&'a [KeyRange]),
 }
 
@@ -48,7 +50,7 @@ pub(crate) struct Sight {
 impl Sight {
     /// Whether a key, as the target spells it, lies in what was looked at.
     pub(crate) fn holds(&self, key: &Key) -> bool {
-        self.ranges.iter().any(|range| range.holds(key))
+        range_of(&self.ranges, key).is_some()
     }
 }
 
@@ -65,14 +67,21 @@ pub(crate) struct Looker<'a> {
     pub(crate) prover: &'a Prover<'a>,
     pub(crate) subject: &'a Subject,
     pub(crate) around: &'a mut dyn Surroundings,
+    /// Every source cut from now on sees everything up to here: an older one did.
+    pub(crate) seen: Offset,
 }
 
-/// Source rows of a look, and the cut they were read through.
-struct SourceSide {
-    cut: Box<dyn Cut>,
-    rows: SourceRows,
-    taken_us: i64,
+/// A source half whose place in the lane is known.
+pub(crate) struct Settled {
+    source: SourceRows,
+    contained: Contained,
+    /// Source key at which the piece ends; `None` when it is the last.
+    pub(crate) end: Option<Key>,
+    /// Whether the next piece may be read by a thread of its own.
+    pub(crate) reads_apart: bool,
     closing: SourcePosition,
+    /// How long the source cut was held.
+    pub(crate) held_us: i64,
 }
 
 impl Looker<'_> {
@@ -82,55 +91,107 @@ impl Looker<'_> {
         wanted: &Wanted<'_>,
         keep: Keep,
     ) -> Result<Result<Box<Sight>, Reason>> {
+        let first = self.once(wanted, keep)?;
+        self.until_seen(first, wanted, keep)
+    }
+
+    /// What a first look came to, or a later one where it is void.
+    pub(crate) fn until_seen(
+        &mut self,
+        mut look: Look,
+        wanted: &Wanted<'_>,
+        keep: Keep,
+    ) -> Result<Result<Box<Sight>, Reason>> {
         let attempts = self.prover.settings.attempts.max(1);
-        let mut last = String::new();
-        for _ in 0..attempts {
-            let look = match self.subject.writer {
-                Writer::Flow => self.behind_applier(wanted, keep)?,
-                Writer::Other { .. } => self.behind_foreign_writer(wanted, keep)?,
-            };
+        for attempt in 1.. {
             match look {
                 Look::Seen(sight) => return Ok(Ok(sight)),
                 Look::Unproven(reason) => return Ok(Err(reason)),
-                Look::Void(by) => last = by,
+                Look::Void(by) if attempt == attempts => {
+                    return Ok(Err(Reason::Voided { attempts, by }));
+                }
+                Look::Void(_) => look = self.once(wanted, keep)?,
             }
         }
-        Ok(Err(Reason::Voided { attempts, by: last }))
+        unreachable!("attempts are counted")
+    }
+
+    fn once(&mut self, wanted: &Wanted<'_>, keep: Keep) -> Result<Look> {
+        match self.subject.writer {
+            Writer::Flow => self.behind_applier(wanted, keep),
+            Writer::Other { .. } => self.behind_foreign_writer(wanted, keep),
+        }
     }
 
     /// Source first; then the target, once the applier has passed the source cut.
     fn behind_applier(&mut self, wanted: &Wanted<'_>, keep: Keep) -> Result<Look> {
-        let (log, lane) = (self.prover.log, self.subject.lane);
-        let before = durable(log, lane)?;
-        let cut = self.around.source_cut()?;
-        let source = match self.read_source(cut, wanted, keep)? {
+        let source = match self.source(wanted, keep)? {
             Ok(source) => source,
             Err(reason) => return Ok(Look::Unproven(reason)),
         };
-        let tail = match self.around.captured(&source.closing)? {
+        match self.settle(source)? {
+            Ok(settled) => self.beside_target(settled, wanted, keep),
+            Err(reason) => Ok(Look::Unproven(reason)),
+        }
+    }
+
+    /// The source half of a look.
+    pub(crate) fn source(
+        &mut self,
+        wanted: &Wanted<'_>,
+        keep: Keep,
+    ) -> Result<Result<SourceSide, Reason>> {
+        match self.open()? {
+            Ok(opened) => opened.read(self.prover, &self.subject.path, wanted, keep),
+            Err(reason) => Ok(Err(reason)),
+        }
+    }
+
+    /// A fresh source cut.
+    pub(crate) fn open(&mut self) -> Result<Result<Opened, Reason>> {
+        let before = durable(self.prover.log, self.subject.lane)?;
+        Ok(Opened::new(self.around.source_cut()?, before, self.prover.clock))
+    }
+
+    /// Finds what of the lane a source cut contains, once the log has passed it.
+    pub(crate) fn settle(&mut self, side: SourceSide) -> Result<Result<Settled, Reason>> {
+        let tail = match self.around.captured(&side.closing)? {
             Reached::At(tail) => tail,
-            Reached::Never(why) => return Ok(Look::Unproven(Reason::NotCaptured(why))),
+            Reached::Never(why) => return Ok(Err(Reason::NotCaptured(why))),
         };
-        let contained = Contained::of(source.cut.as_ref(), log, lane, before, tail)?;
-        // The source keeps old versions for the cut: it goes before the applier is waited for.
-        drop(source.cut);
-        let held_us = self.steady_us() - source.taken_us;
-        let Some(contained) = contained else { return Ok(Look::Unproven(Reason::LogTrimmed)) };
+        let (log, lane) = (self.prover.log, self.subject.lane);
+        let places = (self.seen, side.before, tail);
+        let Some(contained) = Contained::of(side.cut.as_ref(), log, lane, places)? else {
+            return Ok(Err(Reason::LogTrimmed));
+        };
+        self.seen = self.seen.max(contained.floor);
+        let SourceSide { cut, rows, end, closing, held_us, .. } = side;
+        let reads_apart = cut.reads_apart();
+        Ok(Ok(Settled { source: rows, contained, end, reads_apart, closing, held_us }))
+    }
+
+    /// The target's half, and the log between both.
+    pub(crate) fn beside_target(
+        &mut self,
+        settled: Settled,
+        wanted: &Wanted<'_>,
+        keep: Keep,
+    ) -> Result<Look> {
+        let Settled { source, contained, end, closing, held_us, .. } = settled;
         if let Reached::Never(why) = self.around.applied(contained.upto())? {
             return Ok(Look::Unproven(Reason::TargetBehind(why)));
         }
-
         let mut cut = self.around.target_cut()?;
         let known_at = match self.progress(cut.as_mut(), contained.upto())? {
             Ok(offset) => offset,
             Err(reason) => return Ok(Look::Unproven(reason)),
         };
-        let end = end(wanted, &source.rows, self.prover.settings.chunk_rows);
         let ranges = self.target_ranges(wanted, end.as_ref());
         let (target, target_rows) = match self.read_target(cut.as_mut(), &ranges, keep)? {
             Ok(read) => read,
             Err(reason) => return Ok(Look::Unproven(reason)),
         };
+        cut.let_go();
         drop(cut);
         let parked = self.around.parked()?;
         let reader = Reader {
@@ -139,6 +200,7 @@ impl Looker<'_> {
             keep,
             old_rows: OldRows::Ignored,
         };
+        let (log, lane) = (self.prover.log, self.subject.lane);
         let touches = match Window::read(log, lane, &contained, known_at, &reader)? {
             Window::Keys(_) if is_planted(Defect::ProofForgetsMotion) => HashMap::new(),
             Window::Keys(touches) => touches,
@@ -146,7 +208,7 @@ impl Looker<'_> {
             Window::Trimmed => return Ok(Look::Unproven(Reason::LogTrimmed)),
         };
         Ok(Look::Seen(Box::new(Sight {
-            source: source.rows,
+            source,
             target,
             target_rows,
             touches,
@@ -154,7 +216,7 @@ impl Looker<'_> {
             ranges,
             end,
             known_at,
-            closing: source.closing,
+            closing,
             held_us,
             read_at: self.prover.clock.now(),
         })))
@@ -164,7 +226,7 @@ impl Looker<'_> {
     /// version of what is in it.
     fn behind_foreign_writer(&mut self, wanted: &Wanted<'_>, keep: Keep) -> Result<Look> {
         let end = match wanted {
-            Wanted::Next(after) => match self.probe_end(*after)? {
+            Wanted::Next(after, limit) => match self.probe_end(*after, *limit)? {
                 Ok(end) => end,
                 Err(reason) => return Ok(Look::Unproven(reason)),
             },
@@ -177,23 +239,22 @@ impl Looker<'_> {
             Ok(read) => read,
             Err(reason) => return Ok(Look::Unproven(reason)),
         };
+        cut.let_go();
         drop(cut);
 
         let piece;
         let wanted = match wanted {
-            Wanted::Next(after) => {
+            Wanted::Next(after, _) => {
                 piece = [KeyRange { after: after.cloned(), upto: end.clone() }];
                 Wanted::Ranges(&piece)
             }
             Wanted::Ranges(ranges) => Wanted::Ranges(ranges),
         };
-        let cut = self.around.source_cut()?;
-        let source = match self.read_source(cut, &wanted, keep)? {
+        let source = match self.source(&wanted, keep)? {
             Ok(source) => source,
             Err(reason) => return Ok(Look::Unproven(reason)),
         };
         drop(source.cut);
-        let held_us = self.steady_us() - source.taken_us;
         let known_at = match self.around.captured(&source.closing)? {
             Reached::At(tail) => tail,
             Reached::Never(why) => return Ok(Look::Unproven(Reason::NotCaptured(why))),
@@ -208,15 +269,18 @@ impl Looker<'_> {
             end,
             known_at,
             closing: source.closing,
-            held_us,
+            held_us: source.held_us,
             read_at,
         })))
     }
 
     /// The source key at which the next piece ends, read without the rows.
-    fn probe_end(&mut self, after: Option<&Key>) -> Result<Result<Option<Key>, Reason>> {
+    fn probe_end(
+        &mut self,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Result<Option<Key>, Reason>> {
         let schema = self.subject.path.source_schema().key_schema();
-        let limit = self.prover.settings.chunk_rows.max(1);
         let scan = Scan {
             table: self.subject.path.source_table().into(),
             range: KeyRange { after: after.cloned(), upto: None },
@@ -225,48 +289,15 @@ impl Looker<'_> {
             limit: Some(limit),
         };
         let mut last = None;
-        let rows = self.around.source_cut()?.read(&scan, &mut |batch| {
+        let mut cut = self.around.source_cut()?;
+        let rows = cut.read(&scan, &mut |batch| {
             if let Some(row) = batch.num_rows().checked_sub(1) {
                 last = Some(Key::read(&batch, &schema, row));
             }
             Ok(())
         });
+        cut.let_go();
         Ok(readable(rows)?.map(|rows| last.filter(|_| rows >= limit as u64)))
-    }
-
-    fn read_source(
-        &mut self,
-        mut cut: Box<dyn Cut>,
-        wanted: &Wanted<'_>,
-        keep: Keep,
-    ) -> Result<Result<SourceSide, Reason>> {
-        let taken_us = self.steady_us();
-        let Some(closing) = cut.closing().cloned() else { return Ok(Err(Reason::NoClosing)) };
-        let path = &self.subject.path;
-        let mut scan = Scan::all(path.source_table(), path.source_schema().as_ref().clone());
-        let mut rows = SourceRows::new(path, keep);
-        let key = self.prover.key;
-        let mut read = |scan: &Scan, rows: &mut SourceRows| {
-            readable(cut.read(scan, &mut |batch| rows.add(path, key, &batch)))
-        };
-        match wanted {
-            Wanted::Next(after) => {
-                scan.range.after = after.cloned();
-                scan.limit = Some(self.prover.settings.chunk_rows.max(1));
-                if let Err(reason) = read(&scan, &mut rows)? {
-                    return Ok(Err(reason));
-                }
-            }
-            Wanted::Ranges(ranges) => {
-                for range in *ranges {
-                    scan.range = range.clone();
-                    if let Err(reason) = read(&scan, &mut rows)? {
-                        return Ok(Err(reason));
-                    }
-                }
-            }
-        }
-        Ok(Ok(SourceSide { cut, rows, taken_us, closing }))
     }
 
     fn read_target(
@@ -307,7 +338,7 @@ impl Looker<'_> {
         let path = &self.subject.path;
         let bound = |key: Option<&Key>| key.map(|key| path.target_key(key));
         match wanted {
-            Wanted::Next(after) => vec![KeyRange { after: bound(*after), upto: bound(end) }],
+            Wanted::Next(after, _) => vec![KeyRange { after: bound(*after), upto: bound(end) }],
             Wanted::Ranges(ranges) => ranges
                 .iter()
                 .map(|range| KeyRange {
@@ -316,27 +347,5 @@ impl Looker<'_> {
                 })
                 .collect(),
         }
-    }
-
-    fn steady_us(&self) -> i64 {
-        i64::try_from(self.prover.clock.steady().as_micros()).unwrap_or(i64::MAX)
-    }
-}
-
-/// Where a piece ends: at the last row read, unless the table ended first.
-fn end(wanted: &Wanted<'_>, rows: &SourceRows, limit: usize) -> Option<Key> {
-    match wanted {
-        Wanted::Next(_) if rows.read >= limit.max(1) as u64 => rows.last.clone(),
-        Wanted::Next(_) | Wanted::Ranges(_) => None,
-    }
-}
-
-/// A cell that the source's reader refuses is a reason: capture stops at such a row too.
-fn readable(read: Result<u64>) -> Result<Result<u64, Reason>> {
-    match read {
-        Err(e) if e.kind == Kind::Refused => {
-            Ok(Err(Reason::CellRefused { of: "source", what: e.to_string() }))
-        }
-        read => read.map(Ok),
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Never EQUAL without full coverage: the pieces join without gaps from before the first key to beyond the last,
 //! and anything that could not be seen makes the table UNPROVEN. A difference that was confirmed outweighs that.
+//!
+//! Where somebody else does the reading, the source's next piece is read while this one is compared with the target.
+//! Second looks wait for each other, up to a bound: many keys are read again at one pair of cuts.
 
 use crate::Prover;
 use crate::attribute::attribute;
@@ -9,10 +12,12 @@ use crate::compare::{Comparison, Finding, compare};
 use crate::foreign::{Explanation, explain};
 use crate::history::{Histories, Traces};
 use crate::kept::Kept;
-use crate::look::{Looker, Sight, Wanted};
-use crate::narrow::Neighbours;
+use crate::look::{Look, Looker, Settled, Sight, Wanted};
+use crate::narrow::{Neighbours, joined};
 use crate::outcome::TableProof;
+use crate::pace::Pace;
 use crate::rows::Keep;
+use crate::source_side::SourceSide;
 use crate::subject::{Subject, Writer};
 use crate::surroundings::Surroundings;
 use crate::tally::Tally;
@@ -24,6 +29,12 @@ use std::collections::{BTreeMap, HashSet};
 /// Ranges of one second look at a foreign target.
 const RANGES_PER_LOOK: usize = 500;
 
+/// Keys of one second look: their rows are held together.
+const DOUBTS_PER_LOOK: usize = 50_000;
+
+/// Pieces after which doubts are looked at again, however few they are.
+const PIECES_PER_LOOK: u64 = 32;
+
 impl Prover<'_> {
     /// Proves a table. What cannot be seen makes it UNPROVEN; only what is broken is an error.
     ///
@@ -34,24 +45,21 @@ impl Prover<'_> {
             tally: Tally::new(subject, self.clock.now()),
             confirmed: Kept::new(self.settings.listed),
             unexplained: Vec::new(),
-            looker: Looker { prover: self, subject, around },
+            doubts: Vec::new(),
+            pace: Pace::upto(self.settings.chunk_rows),
+            looker: Looker { prover: self, subject, around, seen: Offset::START },
         };
         let outcome = match (subject.path.carries_key(), subject.only_keys()) {
             (true, false) => proving.pieces(),
             (true, true) => Ok(Err(Reason::OnlyKeys)),
             (false, _) => Ok(Err(Reason::KeyNotCarried)),
         };
-        let outcome = match outcome {
-            Ok(Ok(())) => proving.conclude(),
-            other => other,
-        };
-        match outcome {
-            Ok(Ok(())) => {}
-            Ok(Err(reason)) => proving.tally.unproven(reason),
-            Err(e) if e.kind == Kind::Unavailable => {
-                proving.tally.unproven(Reason::Unavailable(e.to_string()));
-            }
-            Err(e) => return Err(e),
+        let seen_whole = proving.note(outcome)?;
+        // What was doubted before something could not be seen is looked at again all the same.
+        let confirmed = proving.confirm();
+        if proving.note(confirmed)? && seen_whole {
+            let concluded = proving.conclude();
+            proving.note(concluded)?;
         }
         proving.name()?;
         Ok(proving.tally.finish(&self.settings, self.clock.now()))
@@ -66,6 +74,17 @@ struct Proving<'a> {
     confirmed: Kept,
     /// Findings at a foreign target that wait for their key's history, each with its narrow range.
     unexplained: Vec<(Finding, KeyRange)>,
+    /// What first looks brought up and a second look shall confirm, in the order of keys.
+    doubts: Vec<Doubt>,
+    pace: Pace,
+}
+
+/// A key that is to be looked at again.
+struct Doubt {
+    /// Its canonical bytes; none where the log's image of it is incomplete, and nothing was found.
+    found: Option<Vec<u8>>,
+    /// Its narrow range, as the target spells it.
+    range: KeyRange,
 }
 
 /// Outcome of a step: done, or why the table cannot be proved.
@@ -81,17 +100,35 @@ macro_rules! proven {
 }
 
 impl Proving<'_> {
+    /// Takes in how a step ended; says whether it is done.
+    fn note(&mut self, outcome: Result<Result<(), Reason>>) -> Result<bool> {
+        let reason = match outcome {
+            Ok(Ok(())) => return Ok(true),
+            Ok(Err(reason)) => reason,
+            Err(e) if e.kind == Kind::Unavailable => Reason::Unavailable(e.to_string()),
+            Err(e) => return Err(e),
+        };
+        self.tally.unproven(reason);
+        Ok(false)
+    }
+
     /// Looks at the whole key space, piece by piece.
     fn pieces(&mut self) -> Step {
+        match self.looker.subject.writer {
+            Writer::Flow => self.pieces_of_flow(),
+            Writer::Other { .. } => self.pieces_of_other(),
+        }
+    }
+
+    fn pieces_of_other(&mut self) -> Step {
         let mut after: Option<Key> = None;
         loop {
-            let sight = proven!(self.looker.look(&Wanted::Next(after.as_ref()), Keep::Keys));
+            let wanted = Wanted::Next(after.as_ref(), self.pace.rows());
+            let sight = proven!(self.looker.look(&wanted, Keep::Keys));
+            self.pace.held(sight.held_us);
             let comparison = self.compare(&sight);
             self.tally.piece(&sight, &comparison);
-            match self.looker.subject.writer {
-                Writer::Flow => proven!(self.confirm(&sight, comparison)),
-                Writer::Other { .. } => self.postpone(&sight, comparison),
-            }
+            self.postpone(&sight, comparison);
             self.looker.around.compared(self.tally.rows());
             match sight.end {
                 Some(end) => after = Some(end),
@@ -100,27 +137,109 @@ impl Proving<'_> {
         }
     }
 
+    fn pieces_of_flow(&mut self) -> Step {
+        let mut after: Option<Key> = None;
+        let mut ahead: Option<SourceSide> = None;
+        for piece in 1_u64.. {
+            let side = match ahead.take() {
+                Some(side) => side,
+                None => {
+                    let wanted = Wanted::Next(after.as_ref(), self.pace.rows());
+                    proven!(self.looker.source(&wanted, Keep::Keys))
+                }
+            };
+            self.pace.held(side.held_us);
+            let settled = proven!(self.looker.settle(side));
+            let expected = settled.end.clone();
+            let (end, read) = proven!(self.piece_and_ahead(settled, after.as_ref()));
+            if piece.is_multiple_of(PIECES_PER_LOOK) || self.doubts.len() >= DOUBTS_PER_LOOK {
+                proven!(self.confirm());
+            }
+            if end.is_none() {
+                return Ok(Ok(()));
+            }
+            // A piece that was void and is looked at again may end somewhere else.
+            ahead = if end == expected { read } else { None };
+            after = end;
+        }
+        unreachable!("the pieces of a table end")
+    }
+
+    /// Compares a piece with the target, and reads the source's next one meanwhile where that is somebody else's work.
+    fn piece_and_ahead(
+        &mut self,
+        settled: Settled,
+        after: Option<&Key>,
+    ) -> Step<(Option<Key>, Option<SourceSide>)> {
+        let Some(next) = settled.end.clone().filter(|_| settled.reads_apart) else {
+            let end = proven!(self.piece(settled, after));
+            return Ok(Ok((end, None)));
+        };
+        let opened = proven!(self.looker.open());
+        let (prover, path) = (self.looker.prover, &self.looker.subject.path);
+        let wanted = Wanted::Next(Some(&next), self.pace.rows());
+        let (end, read) = std::thread::scope(|scope| {
+            let reading = scope.spawn(|| opened.read(prover, path, &wanted, Keep::Keys));
+            let end = self.piece(settled, after);
+            let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (end, read)
+        });
+        let end = proven!(end);
+        Ok(Ok((end, Some(proven!(read)))))
+    }
+
+    /// Compares a piece behind `after` with the target; gives the source key at which it ends.
+    fn piece(&mut self, settled: Settled, after: Option<&Key>) -> Step<Option<Key>> {
+        let wanted = Wanted::Next(after, self.pace.rows());
+        let look: Look = self.looker.beside_target(settled, &wanted, Keep::Keys)?;
+        let sight = proven!(self.looker.until_seen(look, &wanted, Keep::Keys));
+        let comparison = self.compare(&sight);
+        self.tally.piece(&sight, &comparison);
+        self.doubt(&sight, comparison);
+        self.looker.around.compared(self.tally.rows());
+        Ok(Ok(sight.end))
+    }
+
     fn compare(&self, sight: &Sight) -> Comparison {
         compare(sight, self.looker.prover.key, &self.looker.prover.settings)
     }
 
-    /// Looks again at what a piece brought up, at fresh cuts.
-    fn confirm(&mut self, sight: &Sight, first: Comparison) -> Step {
-        let keys: Vec<Key> =
-            first.findings.iter().map(|f| f.key.clone()).chain(first.unclear).collect();
-        if keys.is_empty() {
-            return Ok(Ok(()));
+    /// Keeps what a piece brought up until it is looked at again.
+    fn doubt(&mut self, sight: &Sight, first: Comparison) {
+        let found = first.findings.into_iter().map(|finding| (finding.key, Some(finding.bytes)));
+        let mut found: Vec<(Key, Option<Vec<u8>>)> = found.collect();
+        found.extend(first.unclear.into_iter().map(|key| (key, None)));
+        if found.is_empty() {
+            return;
         }
-        let ranges = self.source_ranges(
-            &Neighbours::of(sight, &self.looker.subject.path.target().schema).ranges(keys),
-        );
+        found.sort_by(|(a, _), (b, _)| connect::key_order::compare(a, b));
+        let keys: Vec<&Key> = found.iter().map(|(key, _)| key).collect();
+        let schema = &self.looker.subject.path.target().schema;
+        let neighbours = Neighbours::of(sight, schema, &keys);
+        let doubts = found
+            .iter()
+            .map(|(key, found)| Doubt { found: found.clone(), range: neighbours.range(key) });
+        self.doubts.extend(doubts);
+    }
+
+    /// Looks again at what first looks brought up, at fresh cuts.
+    fn confirm(&mut self) -> Step {
+        let doubts = std::mem::take(&mut self.doubts);
+        for lot in doubts.chunks(DOUBTS_PER_LOOK) {
+            proven!(self.confirm_lot(lot));
+        }
+        Ok(Ok(()))
+    }
+
+    fn confirm_lot(&mut self, lot: &[Doubt]) -> Step {
+        let ranges = self.source_ranges(&joined(lot.iter().map(|doubt| &doubt.range)));
         let again = proven!(self.looker.look(&Wanted::Ranges(&ranges), Keep::Rows));
         self.tally.cuts(&again);
         let second = self.compare(&again);
         self.tally.unclear(second.unclear.len() as u64);
-        let suspects: HashSet<Vec<u8>> = first.findings.iter().map(|f| f.bytes.clone()).collect();
+        let suspects: HashSet<&[u8]> = lot.iter().filter_map(|d| d.found.as_deref()).collect();
         let confirmed: Vec<Finding> =
-            second.findings.into_iter().filter(|f| suspects.contains(&f.bytes)).collect();
+            second.findings.into_iter().filter(|f| suspects.contains(&*f.bytes)).collect();
         self.tally.unconfirmed((suspects.len() - confirmed.len()) as u64);
         self.keep(confirmed);
         Ok(Ok(()))
@@ -148,7 +267,9 @@ impl Proving<'_> {
         if comparison.findings.is_empty() {
             return;
         }
-        let neighbours = Neighbours::of(sight, &self.looker.subject.path.target().schema);
+        let keys: Vec<&Key> = comparison.findings.iter().map(|finding| &finding.key).collect();
+        let schema = &self.looker.subject.path.target().schema;
+        let neighbours = Neighbours::of(sight, schema, &keys);
         for finding in comparison.findings {
             let range = neighbours.range(&finding.key);
             self.unexplained.push((finding, range));

@@ -1,12 +1,14 @@
-//! Rows of one side as a look holds them: canonical key, keyed digest, and the key (or the row) to name it by.
+//! Rows of one side as a look holds them: a keyed hash of each row, one of its key, and the key (or the row) to name it.
 //!
-//! Both sides are encoded by `change::canonical`, from what a reader delivers: SELECT, not the capture's decoder.
+//! Nothing is looked up by key here: rows that are equal on both sides never need it ([`crate::compare`]), and an exact
+//! table is made only of the few that do. Both sides are encoded by `change::canonical`, from what a reader delivers:
+//! SELECT, not the capture's decoder.
 
 use crate::subject::{Fate, RowPath};
 use arrow::array::RecordBatch;
 use change::canonical;
 use change::{Digest, DigestKey, Key, TableSchema, Value};
-use connect::Result;
+use connect::{Result, key_order};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -19,30 +21,52 @@ pub(crate) enum Keep {
     Rows,
 }
 
+/// The keyed hash of a key, cut to 64 bits. Rows of one key share it; rows of two keys hardly ever do, and nothing may
+/// depend on that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct KeyHash(pub(crate) u64);
+
+impl KeyHash {
+    /// The hash of a key's canonical bytes.
+    pub(crate) fn of(key: DigestKey, bytes: &[u8]) -> KeyHash {
+        let [low @ .., _, _, _, _, _, _, _, _] = key.hash(bytes).to_le_bytes();
+        KeyHash(u64::from_le_bytes(low))
+    }
+}
+
 /// One key's rows: one, unless the table lacks the constraint.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     /// Count and sum of them.
     pub(crate) digest: Digest,
-    batch: u32,
-    row: u32,
+    /// Number of the first.
+    first: usize,
 }
 
-/// Rows by canonical key.
+/// Rows in the order in which they were read, numbered from 0.
 pub(crate) struct Rows {
     schema: Arc<TableSchema>,
     keep: Keep,
-    /// Batches, each with the schema of its columns.
-    held: Vec<(RecordBatch, Arc<TableSchema>)>,
-    pub(crate) entries: HashMap<Vec<u8>, Entry>,
+    held: Vec<Held>,
+    hashes: Vec<u128>,
+    keys: Vec<KeyHash>,
     /// Bytes of all rows in their canonical form.
     pub(crate) bytes: u64,
+}
+
+/// A batch, with the schema of its columns.
+struct Held {
+    /// Number of its first row.
+    first: usize,
+    batch: RecordBatch,
+    schema: Arc<TableSchema>,
 }
 
 impl Rows {
     /// No rows, of a target table's shape.
     pub(crate) fn new(schema: Arc<TableSchema>, keep: Keep) -> Self {
-        Rows { schema, keep, held: Vec::new(), entries: HashMap::new(), bytes: 0 }
+        let (held, hashes, keys) = (Vec::new(), Vec::new(), Vec::new());
+        Rows { schema, keep, held, hashes, keys, bytes: 0 }
     }
 
     /// Adds rows in the target's columns.
@@ -58,51 +82,118 @@ impl Rows {
         key: DigestKey,
         rows: &RecordBatch,
     ) -> Result<()> {
+        let first = self.hashes.len();
         let (all, keys) = (canonical::Rows::all(rows, schema), canonical::Rows::keys(rows, schema));
-        let batch = u32::try_from(self.held.len()).expect("a look holds fewer than 2^32 batches");
         let mut bytes = Vec::new();
         for row in 0..rows.num_rows() {
             bytes.clear();
             all.encode(row, &mut bytes);
             self.bytes += bytes.len() as u64;
-            let digest = Digest::of(key.hash(&bytes));
-            let mut name = Vec::new();
-            keys.encode(row, &mut name);
-            let row = u32::try_from(row).expect("a batch has fewer than 2^32 rows");
-            self.entries.entry(name).and_modify(|entry| entry.digest += digest).or_insert(Entry {
-                digest,
-                batch,
-                row,
-            });
+            self.hashes.push(key.hash(&bytes));
+            bytes.clear();
+            keys.encode(row, &mut bytes);
+            self.keys.push(KeyHash::of(key, &bytes));
         }
-        let kept = match self.keep {
+        let batch = match self.keep {
             Keep::Rows => rows.clone(),
             Keep::Keys => rows.project(schema.key()).map_err(|e| {
                 connect::Error::internal("rows lack their key columns").caused_by(e)
             })?,
         };
-        self.held.push((kept, schema.clone()));
+        self.held.push(Held { first, batch, schema: schema.clone() });
         Ok(())
+    }
+
+    /// The same rows, all keys with one hash.
+    #[cfg(test)]
+    pub(crate) fn with_one_key_hash(mut self) -> Self {
+        self.keys.fill(KeyHash(7));
+        self
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// The digest of one row.
+    pub(crate) fn digest(&self, row: usize) -> Digest {
+        Digest::of(self.hashes[row])
+    }
+
+    /// The hash of one row's key.
+    pub(crate) fn key_hash(&self, row: usize) -> KeyHash {
+        self.keys[row]
+    }
+
+    /// The batch that holds a row, and the row's place there.
+    fn held(&self, row: usize) -> (&Held, usize) {
+        let behind = self.held.partition_point(|held| held.first <= row);
+        let held = &self.held[behind - 1];
+        (held, row - held.first)
+    }
+
+    fn key_at(&self, row: usize) -> Key {
+        let (held, row) = self.held(row);
+        match self.keep {
+            Keep::Rows => Key::read(&held.batch, &held.schema, row),
+            Keep::Keys => Key(Value::row(&held.batch, &held.schema.key_schema(), row)),
+        }
+    }
+
+    /// Appends the canonical bytes of one row's key.
+    pub(crate) fn key_bytes(&self, row: usize, bytes: &mut Vec<u8>) {
+        let (held, row) = self.held(row);
+        match self.keep {
+            Keep::Rows => canonical::Rows::keys(&held.batch, &held.schema).encode(row, bytes),
+            Keep::Keys => {
+                canonical::Rows::all(&held.batch, &held.schema.key_schema()).encode(row, bytes);
+            }
+        }
+    }
+
+    /// Some rows by the canonical bytes of their key: exact, and made for few.
+    pub(crate) fn table(&self, rows: impl Iterator<Item = usize>) -> HashMap<Vec<u8>, Entry> {
+        let mut table: HashMap<Vec<u8>, Entry> = HashMap::new();
+        for row in rows {
+            let mut bytes = Vec::new();
+            self.key_bytes(row, &mut bytes);
+            let digest = self.digest(row);
+            table
+                .entry(bytes)
+                .and_modify(|entry| entry.digest += digest)
+                .or_insert(Entry { digest, first: row });
+        }
+        table
     }
 
     /// The key of an entry.
     pub(crate) fn key(&self, entry: &Entry) -> Key {
-        let ((batch, schema), row) = (&self.held[entry.batch as usize], entry.row as usize);
-        match self.keep {
-            Keep::Rows => Key::read(batch, schema, row),
-            Keep::Keys => Key(Value::row(batch, &schema.key_schema(), row)),
-        }
+        self.key_at(entry.first)
     }
 
     /// The row of an entry, where rows are kept.
     pub(crate) fn row(&self, entry: &Entry) -> Option<Vec<Value>> {
-        let (batch, schema) = &self.held[entry.batch as usize];
-        (self.keep == Keep::Rows).then(|| Value::row(batch, schema, entry.row as usize))
+        let (held, row) = self.held(entry.first);
+        (self.keep == Keep::Rows).then(|| Value::row(&held.batch, &held.schema, row))
     }
 
     /// All keys.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
-        self.entries.values().map(|entry| self.key(entry))
+        (0..self.len()).map(|row| self.key_at(row))
+    }
+
+    /// The key of the last row below a key. Where rows did not come in key order it is that of any row.
+    pub(crate) fn below(&self, key: &Key) -> Option<Key> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match key_order::compare(&self.key_at(middle), key).is_lt() {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        low.checked_sub(1).map(|row| self.key_at(row))
     }
 }
 

@@ -3,7 +3,7 @@
 /// Bounds of a proof. [`Settings::default`] suits tables under live writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Most source rows read at one cut.
+    /// Most source rows read at one cut; fewer where a cut is held for long.
     pub chunk_rows: usize,
     /// Rows in a leaf, about.
     pub leaf_rows: usize,
@@ -27,7 +27,7 @@ pub enum Empty {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
-            chunk_rows: 50_000,
+            chunk_rows: 100_000,
             leaf_rows: 1024,
             attempts: 3,
             listed: 10_000,

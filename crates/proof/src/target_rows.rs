@@ -6,6 +6,7 @@
 //! or says that it cannot.
 
 use crate::fit::{StoredRow, batches, is_bound, relaxed};
+use crate::narrow::range_of;
 use crate::rows::{Keep, Rows};
 use crate::verdict::Reason;
 use change::{ColumnType, DigestKey, TableSchema, Value};
@@ -50,12 +51,8 @@ impl TargetReading<'_> {
     /// The way of every day.
     fn as_declared(&self, cut: &mut dyn Cut) -> Result<Read> {
         let mut rows = Rows::new(self.table.schema.clone(), self.keep);
-        let mut read = 0;
-        let mut scan = self.scan(self.table.schema.as_ref().clone());
-        for range in self.ranges {
-            scan.range = range.clone();
-            read += cut.read(&scan, &mut |batch| rows.add(self.key, &batch))?;
-        }
+        let scan = self.scan(self.table.schema.as_ref().clone());
+        let read = cut.read_ranges(&scan, self.ranges, &mut |batch| rows.add(self.key, &batch))?;
         Ok((rows, read))
     }
 
@@ -65,17 +62,12 @@ impl TargetReading<'_> {
         let asked =
             relaxed(declared, |place| self.is_relaxable(place) && !declared.key().contains(&place));
         let mut rows = Rows::new(declared.clone(), self.keep);
-        let mut read = 0;
-        let mut scan = self.scan(asked.clone());
-        for range in self.ranges {
-            scan.range = range.clone();
-            read += cut.read(&scan, &mut |batch| {
-                let stored = (0..batch.num_rows())
-                    .map(|row| StoredRow::read(&batch, &asked, declared, row))
-                    .collect();
-                self.add(stored, &mut rows)
-            })?;
-        }
+        let read = cut.read_ranges(&self.scan(asked.clone()), self.ranges, &mut |batch| {
+            let stored = (0..batch.num_rows())
+                .map(|row| StoredRow::read(&batch, &asked, declared, row))
+                .collect();
+            self.add(stored, &mut rows)
+        })?;
         Ok((rows, read))
     }
 
@@ -93,7 +85,7 @@ impl TargetReading<'_> {
             for row in 0..batch.num_rows() {
                 let row = StoredRow::read(&batch, &asked, declared, row);
                 let key = row.key(declared);
-                let held = self.ranges.iter().any(|range| range.holds(&key));
+                let held = range_of(self.ranges, &key).is_some();
                 // Null is in no range of a reader; wherever it is, the table is refused for it.
                 explained |= key.0.contains(&Value::Null) || (held && !is_bound(&key, declared));
                 if held {

@@ -23,16 +23,15 @@ pub(crate) struct Contained {
 }
 
 impl Contained {
-    /// Asks a cut about the groups up to `tail`. `before` was the tail before the cut was taken. `None` when the
-    /// log no longer holds them.
+    /// Asks a cut about the groups up to `tail`. `before` was the tail before the cut was taken; everything up to
+    /// `known` was seen by an older cut, and so by this one. `None` when the log no longer holds them.
     pub(crate) fn of(
         cut: &dyn Cut,
         log: &dyn Log,
         lane: LaneId,
-        before: Offset,
-        tail: Offset,
+        (known, before, tail): (Offset, Offset, Offset),
     ) -> Result<Option<Contained>> {
-        let Some(floor) = floor(cut, log, lane, before)? else { return Ok(None) };
+        let Some(floor) = floor(cut, log, lane, (known, before))? else { return Ok(None) };
         let mut verdicts = Vec::new();
         let stretch = walk(log, lane, floor, tail, &mut |group| {
             verdicts.push(cut.sees(group));
@@ -54,12 +53,18 @@ impl Contained {
     }
 }
 
-/// Steps back from `before` until the cut sees a whole run of groups.
-fn floor(cut: &dyn Cut, log: &dyn Log, lane: LaneId, before: Offset) -> Result<Option<Offset>> {
+/// Steps back from `before` until the cut sees a whole run of groups, or all of them behind `known`.
+fn floor(
+    cut: &dyn Cut,
+    log: &dyn Log,
+    lane: LaneId,
+    (known, before): (Offset, Offset),
+) -> Result<Option<Offset>> {
     let mut upto = before;
     loop {
         let oldest = log.tail(lane)?.oldest;
-        let from = Offset(upto.0.saturating_sub(SETTLED)).max(Offset(oldest.0.saturating_sub(1)));
+        let settled = Offset(upto.0.saturating_sub(SETTLED)).max(known);
+        let from = settled.max(Offset(oldest.0.saturating_sub(1)));
         let mut unseen = None;
         let stretch = walk(log, lane, from, upto, &mut |group| {
             if cut.sees(group) != Sees::All && unseen.is_none() {

@@ -192,3 +192,42 @@ impl Cut for RefusingCut {
         self.0.progress(flow)
     }
 }
+
+/// A cut that somebody else reads, as a server does: the proof may read it on a thread of its own. Once it was let go
+/// nothing may be asked of it but what it contains.
+pub(crate) struct ApartCut {
+    pub(crate) inner: Box<dyn Cut>,
+    pub(crate) gone: bool,
+}
+
+impl Cut for ApartCut {
+    fn read(
+        &mut self,
+        scan: &Scan,
+        sink: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<u64> {
+        assert!(!self.gone, "a cut is read that was let go");
+        self.inner.read(scan, sink)
+    }
+
+    fn reads_apart(&self) -> bool {
+        true
+    }
+
+    fn let_go(&mut self) {
+        self.gone = true;
+    }
+
+    fn closing(&self) -> Option<&SourcePosition> {
+        self.inner.closing()
+    }
+
+    fn sees(&self, group: &Group) -> Sees {
+        assert!(self.gone, "the site keeps old versions while the log is waited for");
+        self.inner.sees(group)
+    }
+
+    fn progress(&mut self, flow: FlowId) -> Result<Option<FlowProgress>> {
+        self.inner.progress(flow)
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! The oracle replays the edits that were committed, by the shaping's own mapping; it shares nothing with the proof.
 
-use crate::damaged::{Damage, DamagedCut, RefusingCut};
+use crate::damaged::{ApartCut, Damage, DamagedCut, RefusingCut};
 use crate::shaping::{Shaping, source_schema};
 use change::{
     DigestKey, FlowId, Generation, Group, GroupKind, HolderId, Key, LaneId, LogId, Offset, Op,
@@ -496,6 +496,9 @@ impl Surroundings for World {
         self.step();
         if self.source_refuses {
             return Ok(Box::new(RefusingCut(cut)));
+        }
+        if self.seed % 2 == 1 {
+            return Ok(Box::new(ApartCut { inner: cut, gone: false }));
         }
         Ok(cut)
     }
