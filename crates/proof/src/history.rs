@@ -3,11 +3,12 @@
 //! What attribution and the explanation of foreign rows stand on. Only digests are kept.
 
 use crate::images::{Effect, OldRows, Reader, State};
+use crate::key_hash::{ByKeyHash, KeyHash};
 use crate::rows::Keep;
 use crate::subject::Subject;
 use crate::walk::{Stretch, walk};
-use change::{Digest, Group, GroupKind, Key, Offset, Op};
-use connect::{Error, KeyRange, Log, Result};
+use change::{Digest, DigestKey, Group, GroupKind, Key, Offset, Op};
+use connect::{Error, KeyRange, Log, Result, key_order};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 /// How many trims may come into one reading.
@@ -56,18 +57,50 @@ pub(crate) struct Histories {
     pub(crate) begins_at: Option<i64>,
 }
 
+/// The keys whose histories are read: all changes of a lane are asked whether they are of one.
+struct Asked<'a> {
+    keys: &'a BTreeMap<Vec<u8>, Key>,
+    hashes: ByKeyHash<()>,
+    /// In the order of keys.
+    ordered: Vec<(&'a Key, &'a [u8])>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(keys: &'a BTreeMap<Vec<u8>, Key>, key: DigestKey) -> Self {
+        let hashes = keys.keys().map(|bytes| (KeyHash::of(key, bytes), ())).collect();
+        let mut ordered: Vec<_> = keys.iter().map(|(bytes, key)| (key, &**bytes)).collect();
+        ordered.sort_by(|(a, _), (b, _)| key_order::compare(a, b));
+        Asked { keys, hashes, ordered }
+    }
+
+    fn holds(&self, key: DigestKey, bytes: &[u8]) -> bool {
+        self.hashes.contains_key(&KeyHash::of(key, bytes)) && self.keys.contains_key(bytes)
+    }
+
+    /// Those that lie in a range.
+    fn within(&self, range: &KeyRange) -> impl Iterator<Item = &'a [u8]> {
+        let is_before = |(key, _): &(&Key, &[u8])| {
+            range.after.as_ref().is_some_and(|after| key_order::compare(key, after).is_le())
+        };
+        let first = self.ordered.partition_point(is_before);
+        let within = self.ordered[first..].iter().take_while(|(key, _)| range.holds(key));
+        within.map(|(_, bytes)| *bytes)
+    }
+}
+
 impl Histories {
     /// Reads the histories of `keys` (canonical bytes, key as the target spells it) up to `upto`.
     pub(crate) fn read(
         subject: &Subject,
         log: &dyn Log,
-        key: change::DigestKey,
+        key: DigestKey,
         keys: &BTreeMap<Vec<u8>, Key>,
         upto: Offset,
         traces: Traces,
     ) -> Result<Histories> {
         let (path, keep, old_rows) = (&subject.path, Keep::Keys, OldRows::Wanted);
         let reader = Reader { path, key, keep, old_rows };
+        let asked = Asked::of(keys, key);
         // The log may be trimmed while it is read: then the rest is read.
         for _ in 0..TRIMS {
             let oldest = log.tail(subject.lane)?.oldest;
@@ -80,7 +113,7 @@ impl Histories {
             };
             let stretch = walk(log, subject.lane, after, upto, &mut |group| {
                 histories.begins_at.get_or_insert(group.body.commit_time);
-                histories.take(&reader, group, keys)
+                histories.take(&reader, group, &asked)
             })?;
             if stretch == Stretch::Whole {
                 return Ok(histories);
@@ -89,15 +122,11 @@ impl Histories {
         Err(Error::unavailable("the log is trimmed faster than a history can be read"))
     }
 
-    fn take(
-        &mut self,
-        reader: &Reader<'_>,
-        group: &Group,
-        keys: &BTreeMap<Vec<u8>, Key>,
-    ) -> Result<()> {
+    fn take(&mut self, reader: &Reader<'_>, group: &Group, asked: &Asked<'_>) -> Result<()> {
+        let keys = asked.keys;
         let (offset, since) = (group.offset, group.body.commit_time);
         let mut present: HashSet<Vec<u8>> = HashSet::new();
-        for effect in reader.effects(group, &|bytes| keys.contains_key(bytes))? {
+        for effect in reader.effects(group, &|bytes| asked.holds(reader.key, bytes))? {
             match effect {
                 Effect::Truncate => {
                     for bytes in keys.keys() {
@@ -127,9 +156,7 @@ impl Histories {
         {
             let bound = |key: &Option<Key>| key.as_ref().map(|key| reader.path.target_key(key));
             let range = KeyRange { after: bound(&chunk.after), upto: bound(&chunk.upto) };
-            let absent =
-                |(bytes, key): &(&Vec<u8>, &Key)| !present.contains(*bytes) && range.holds(key);
-            for (bytes, _) in keys.iter().filter(absent) {
+            for bytes in asked.within(&range).filter(|bytes| !present.contains(*bytes)) {
                 self.trace(bytes, group, "snapshot", Some(None));
                 self.push(bytes, Version { offset, since, row: Some(None) });
             }

@@ -18,6 +18,7 @@ mod foreign;
 mod history;
 mod images;
 mod kept;
+mod key_hash;
 mod look;
 mod narrow;
 mod outcome;

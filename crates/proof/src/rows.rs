@@ -4,6 +4,7 @@
 //! table is made only of the few that do. Both sides are encoded by `change::canonical`, from what a reader delivers:
 //! SELECT, not the capture's decoder.
 
+use crate::key_hash::KeyHash;
 use crate::subject::{Fate, RowPath};
 use arrow::array::RecordBatch;
 use change::canonical;
@@ -19,19 +20,6 @@ pub(crate) enum Keep {
     Keys,
     /// Whole rows, to show differences.
     Rows,
-}
-
-/// The keyed hash of a key, cut to 64 bits. Rows of one key share it; rows of two keys hardly ever do, and nothing may
-/// depend on that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct KeyHash(pub(crate) u64);
-
-impl KeyHash {
-    /// The hash of a key's canonical bytes.
-    pub(crate) fn of(key: DigestKey, bytes: &[u8]) -> KeyHash {
-        let [low @ .., _, _, _, _, _, _, _, _] = key.hash(bytes).to_le_bytes();
-        KeyHash(u64::from_le_bytes(low))
-    }
 }
 
 /// One key's rows: one, unless the table lacks the constraint.

@@ -5,7 +5,7 @@
 pub struct Settings {
     /// Most source rows read at one cut; fewer where a cut is held for long.
     pub chunk_rows: usize,
-    /// Rows in a leaf, about.
+    /// Rows in a leaf, about: those of an unequal one are told apart by key.
     pub leaf_rows: usize,
     /// How often a piece is tried again that a truncate or a schema change came into.
     pub attempts: u32,
@@ -28,7 +28,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             chunk_rows: 100_000,
-            leaf_rows: 1024,
+            leaf_rows: 64,
             attempts: 3,
             listed: 10_000,
             empty: Empty::Unproven,

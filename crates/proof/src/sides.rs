@@ -4,11 +4,11 @@
 //! its rows lie in an exact table. All others are only counted and summed, by leaf; those of unequal leaves once more,
 //! by the hash of their key. What two keys of one hash sum to is the sum of both, so an unequal one is never missed.
 
+use crate::key_hash::{ByKeyHash, KeyHash};
 use crate::look::Sight;
-use crate::rows::{Entry, KeyHash, Rows};
+use crate::rows::{Entry, Rows};
 use change::{Digest, DigestKey};
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::HashMap;
 
 /// Rows of one side.
 pub(crate) struct Side<'a> {
@@ -54,29 +54,6 @@ impl<'a> Side<'a> {
     pub(crate) fn plain(&self) -> impl Iterator<Item = usize> {
         let mut aside = self.aside.iter().copied().peekable();
         (0..self.rows.len()).filter(move |row| aside.next_if_eq(row).is_none())
-    }
-}
-
-/// Values by the hash of a key.
-type ByKeyHash<V> = HashMap<KeyHash, V, BuildHasherDefault<AsItIs>>;
-
-/// Hashes of keys are hashed already. The halves change places: leaves are told apart by the upper bits.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash.rotate_left(32);
     }
 }
 
@@ -127,15 +104,16 @@ impl Leaves {
             pairs.entry(target.rows.key_hash(row)).or_default().1 += target.rows.digest(row);
         }
         let mut equal = 0;
-        let mut wrong: HashSet<KeyHash, BuildHasherDefault<AsItIs>> = HashSet::default();
+        let mut wrong: ByKeyHash<()> = HashMap::default();
         for (hash, (expected, found)) in pairs {
             match expected == found {
                 true => equal += expected.count,
-                false => drop(wrong.insert(hash)),
+                false => drop(wrong.insert(hash, ())),
             }
         }
         let table = |side: &Side<'_>| {
-            side.rows.table(side.plain().filter(|row| wrong.contains(&side.rows.key_hash(*row))))
+            side.rows
+                .table(side.plain().filter(|row| wrong.contains_key(&side.rows.key_hash(*row))))
         };
         Unequal { equal, expected: table(source), found: table(target) }
     }
