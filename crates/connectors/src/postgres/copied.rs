@@ -126,11 +126,12 @@ fn copy_failed(what: &str, error: std::io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::binary::HEADER;
     use super::*;
 
     /// A stream of two rows of (int4, null, text).
     fn stream() -> Vec<u8> {
-        let mut bytes = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0".to_vec();
+        let mut bytes = HEADER.to_vec();
         for text in ["a", "longer"] {
             bytes.extend([0, 3, 0, 0, 0, 4, 0, 0, 0, 7, 0xff, 0xff, 0xff, 0xff, 0, 0, 0]);
             bytes.push(u8::try_from(text.len()).unwrap());
