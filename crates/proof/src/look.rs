@@ -269,7 +269,8 @@ impl Looker<'_> {
         Ok(Ok(SourceSide { cut, rows, taken_us, closing }))
     }
 
-    fn read_target(
+    /// Reads the target's rows of some ranges.
+    pub(crate) fn read_target(
         &self,
         cut: &mut dyn Cut,
         ranges: &[KeyRange],
@@ -280,7 +281,11 @@ impl Looker<'_> {
     }
 
     /// The target's progress in this lane, of the same moment as the rows of the cut.
-    fn progress(&self, cut: &mut dyn Cut, passed: Offset) -> Result<Result<Offset, Reason>> {
+    pub(crate) fn progress(
+        &self,
+        cut: &mut dyn Cut,
+        passed: Offset,
+    ) -> Result<Result<Offset, Reason>> {
         let Some(progress) = cut.progress(self.subject.flow)? else {
             return Ok(Err(Reason::NoProgress));
         };

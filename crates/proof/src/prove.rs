@@ -30,12 +30,7 @@ impl Prover<'_> {
     /// # Errors
     /// `Invalid` when a table is not as declared, `Corrupt` when the log cannot be read.
     pub fn prove(&self, subject: &Subject, around: &mut dyn Surroundings) -> Result<TableProof> {
-        let mut proving = Proving {
-            tally: Tally::new(subject, self.clock.now()),
-            confirmed: Kept::new(self.settings.listed),
-            unexplained: Vec::new(),
-            looker: Looker { prover: self, subject, around },
-        };
+        let mut proving = Proving::new(self, subject, around);
         let outcome = match (subject.path.carries_key(), subject.only_keys()) {
             (true, false) => proving.pieces(),
             (true, true) => Ok(Err(Reason::OnlyKeys)),
@@ -45,23 +40,14 @@ impl Prover<'_> {
             Ok(Ok(())) => proving.conclude(),
             other => other,
         };
-        match outcome {
-            Ok(Ok(())) => {}
-            Ok(Err(reason)) => proving.tally.unproven(reason),
-            Err(e) if e.kind == Kind::Unavailable => {
-                proving.tally.unproven(Reason::Unavailable(e.to_string()));
-            }
-            Err(e) => return Err(e),
-        }
-        proving.name()?;
-        Ok(proving.tally.finish(&self.settings, self.clock.now()))
+        proving.end(outcome)
     }
 }
 
 /// A proof under way.
-struct Proving<'a> {
-    looker: Looker<'a>,
-    tally: Tally,
+pub(crate) struct Proving<'a> {
+    pub(crate) looker: Looker<'a>,
+    pub(crate) tally: Tally,
     /// Findings that two pairs of cuts show.
     confirmed: Kept,
     /// Findings at a foreign target that wait for their key's history, each with its narrow range.
@@ -69,8 +55,9 @@ struct Proving<'a> {
 }
 
 /// Outcome of a step: done, or why the table cannot be proved.
-type Step<T = ()> = Result<Result<T, Reason>>;
+pub(crate) type Step<T = ()> = Result<Result<T, Reason>>;
 
+/// The value of a step; where it cannot be proved, the step around it ends with the reason.
 macro_rules! proven {
     ($step:expr) => {
         match $step? {
@@ -79,8 +66,38 @@ macro_rules! proven {
         }
     };
 }
+pub(crate) use proven;
 
-impl Proving<'_> {
+impl<'a> Proving<'a> {
+    /// A proof that has seen nothing yet.
+    pub(crate) fn new(
+        prover: &'a Prover<'a>,
+        subject: &'a Subject,
+        around: &'a mut dyn Surroundings,
+    ) -> Self {
+        Proving {
+            tally: Tally::new(subject, prover.clock.now()),
+            confirmed: Kept::new(prover.settings.listed),
+            unexplained: Vec::new(),
+            looker: Looker { prover, subject, around },
+        }
+    }
+
+    /// Names what was confirmed, and makes the verdict.
+    pub(crate) fn end(mut self, outcome: Step) -> Result<TableProof> {
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(reason)) => self.tally.unproven(reason),
+            Err(e) if e.kind == Kind::Unavailable => {
+                self.tally.unproven(Reason::Unavailable(e.to_string()));
+            }
+            Err(e) => return Err(e),
+        }
+        self.name()?;
+        let Prover { settings, clock, .. } = self.looker.prover;
+        Ok(self.tally.finish(settings, clock.now()))
+    }
+
     /// Looks at the whole key space, piece by piece.
     fn pieces(&mut self) -> Step {
         let mut after: Option<Key> = None;
@@ -100,12 +117,12 @@ impl Proving<'_> {
         }
     }
 
-    fn compare(&self, sight: &Sight) -> Comparison {
+    pub(crate) fn compare(&self, sight: &Sight) -> Comparison {
         compare(sight, self.looker.prover.key, &self.looker.prover.settings)
     }
 
     /// Looks again at what a piece brought up, at fresh cuts.
-    fn confirm(&mut self, sight: &Sight, first: Comparison) -> Step {
+    pub(crate) fn confirm(&mut self, sight: &Sight, first: Comparison) -> Step {
         let keys: Vec<Key> =
             first.findings.iter().map(|f| f.key.clone()).chain(first.unclear).collect();
         if keys.is_empty() {
@@ -127,7 +144,7 @@ impl Proving<'_> {
     }
 
     /// Counts confirmed findings; as many as are listed are kept.
-    fn keep(&mut self, findings: Vec<Finding>) {
+    pub(crate) fn keep(&mut self, findings: Vec<Finding>) {
         let path = &self.looker.subject.path;
         for finding in findings {
             self.tally.wrong(&finding, path);
@@ -136,7 +153,7 @@ impl Proving<'_> {
         }
     }
 
-    fn source_ranges(&self, ranges: &[KeyRange]) -> Vec<KeyRange> {
+    pub(crate) fn source_ranges(&self, ranges: &[KeyRange]) -> Vec<KeyRange> {
         let path = &self.looker.subject.path;
         let bound = |key: &Option<Key>| key.as_ref().map(|key| path.source_key(key));
         let ranges = ranges.iter();
