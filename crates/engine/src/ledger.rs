@@ -11,7 +11,7 @@ use crate::state::{FlowIdentity, LedgerName, StoredLedger};
 use change::{Group, Offset, TableSchema};
 use connect::{Bounds, Error, Kind, Result, State as Named};
 use flow::{Apply, Flow, FlowTable, Site, Writer};
-use proof::{Correction, Leaf, Ledger, RowPath};
+use proof::{Correction, Known, Leaf, Ledger, Reach, RowPath};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -156,7 +156,7 @@ impl Ledgers {
         name: &LedgerName,
         correction: &Correction,
     ) -> Result<()> {
-        if correction.ranges.is_empty() {
+        if correction.is_empty() {
             return Ok(());
         }
         let mut ledgers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,6 +164,44 @@ impl Ledgers {
         let (log, way) = (assembly.log.as_ref(), (&folded.path, assembly.digest_key));
         folded.stored.ledger.take_correction(log, name.lane, correction, way)?;
         folded.store(assembly, name)
+    }
+
+    /// Begins a ledger that holds nothing with what a scan has read, where it found everything equal.
+    ///
+    /// # Errors
+    /// The log or the state file cannot be used.
+    pub(crate) fn seed(
+        &self,
+        assembly: &Assembly,
+        flow: &Flow,
+        identity: &FlowIdentity,
+        (site, table): (&Site, &FlowTable),
+        (schema, seed): (&TableSchema, &[Known]),
+    ) -> Result<()> {
+        if seed.is_empty() || has_none(flow).is_some() {
+            return Ok(());
+        }
+        let Some(lane) = assembly.state.lane(&site.name)? else { return Ok(()) };
+        let name = LedgerName { flow: identity.id, lane: lane.id, table: table.target.clone() };
+        // Only a ledger that somebody has folded, and that holds nothing.
+        let mut notes = assembly.state.ledger_notes(identity.id)?.into_iter();
+        if !notes.any(|n| n.lane == lane.id && n.table == table.target && n.leaves == 0) {
+            return Ok(());
+        }
+        self.catch_up(assembly, flow, identity)?;
+        let mut ledgers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Kept::Folded(folded)) = ledgers.get_mut(&name) else { return Ok(()) };
+        let lacking = matches!(folded.stored.ledger.reach(), Reach::Nothing(_));
+        if !lacking || folded.stored.schema != *schema {
+            return Ok(());
+        }
+        let (log, way) = (assembly.log.as_ref(), (&folded.path, assembly.digest_key));
+        let epoch = folded.stored.ledger.head().epoch + 1;
+        if let Some(ledger) = Ledger::seeded(log, lane.id, seed, epoch, way)? {
+            folded.stored.ledger = ledger;
+            folded.store(assembly, &name)?;
+        }
+        Ok(())
     }
 
     /// Forgets the ledgers of a flow; they are folded anew from what the log holds.
@@ -241,7 +279,10 @@ impl Of<'_> {
     /// The ledger as it was stored, or one that begins with the oldest group of the log.
     fn open(&self) -> Result<Kept> {
         let Assembly { state, log, connectors, .. } = self.assembly;
-        if let Some(stored) = state.ledger(&self.name)?.filter(|stored| self.is_current(stored)) {
+        let tail = log.tail(self.name.lane)?;
+        let stored = state.ledger(&self.name)?.filter(|stored| self.is_current(stored));
+        // One that is ahead of the log was folded from a log that has lost its end.
+        if let Some(stored) = stored.filter(|s| s.ledger.offset() <= tail.durable) {
             let path = self.path(&stored.schema)?;
             let on_disk = stored.ledger.leaves().to_vec();
             let stored_at = self.assembly.environment.clock.steady();
@@ -257,7 +298,7 @@ impl Of<'_> {
                 self.site.name, self.table.source
             )));
         }
-        let after = Offset(log.tail(self.name.lane)?.oldest.0.saturating_sub(1));
+        let after = Offset(tail.oldest.0.saturating_sub(1));
         let ledger = Ledger::new(after, 1, NO_SNAPSHOT);
         Ok(Kept::Folded(Box::new(self.begin(schema, ledger)?)))
     }
@@ -289,7 +330,7 @@ impl Of<'_> {
 }
 
 /// Why a ledger is empty that no snapshot has come to.
-const NO_SNAPSHOT: &str = "the log holds no snapshot of the table from its beginning on";
+const NO_SNAPSHOT: &str = "the log holds no snapshot of the table from its beginning on (a scan that finds all equal begins it: seamount reconcile)";
 
 impl Folded {
     /// Folds one batch; gives the number of groups.
@@ -299,7 +340,7 @@ impl Folded {
             Err(e) if e.state == Some(Named::PositionLost) => {
                 let after = Offset(log.tail(lane)?.oldest.0.saturating_sub(1));
                 let epoch = self.stored.ledger.head().epoch + 1;
-                let why = "the log was trimmed before it was folded, and holds no snapshot since";
+                let why = "the log was trimmed before it was folded (a scan that finds all equal begins it: seamount reconcile)";
                 let ledger = Ledger::new(after, epoch, why);
                 *self = of.begin(self.stored.schema.clone(), ledger)?;
                 return Ok(1);

@@ -19,6 +19,7 @@ mod fates;
 mod holders;
 mod lane;
 mod ledger;
+mod ledger_worker;
 mod letters;
 mod load;
 mod mask;

@@ -17,8 +17,8 @@ use change::Key;
 use connect::{Error, Kind, Result};
 use flow::{Flow, FlowTable, Site};
 use proof::{
-    About, Ledger, Limits, Mended, Prover, Reason, RepairPlan, Settings, Subject, TableProof, Tier,
-    Verdict,
+    About, Known, Ledger, Limits, Mended, Prover, Reason, RepairPlan, Settings, Subject,
+    TableProof, Tier, Verdict,
 };
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -236,12 +236,25 @@ impl Reconciler<'_> {
             watch: self.watch,
             done,
         };
-        let Some(ledger) = ledger else { return prover.prove(&pair.subject, &mut around) };
+        let Some(ledger) = ledger else {
+            let (proof, seed) = prover.prove_and_seed(&pair.subject, &mut around)?;
+            self.seed(pair, &seed)?;
+            return Ok(proof);
+        };
         let (proof, correction) = prover.prove_by_ledger(&pair.subject, ledger, &mut around)?;
         let table = pair.subject.path.target().name.clone();
         let name = LedgerName { flow: self.identity.id, lane: pair.subject.lane, table };
         self.engine.ledgers.correct(assembly, &name, &correction)?;
         Ok(proof)
+    }
+
+    /// A table without a ledger gets one of what a scan has read.
+    fn seed(&self, pair: &Pair, seed: &[Known]) -> Result<()> {
+        let (assembly, path) = (&self.engine.assembly, &pair.subject.path);
+        let table = self.flow.tables.iter().find(|t| t.source == path.source_table());
+        let Some(table) = table else { return Ok(()) };
+        let (of, what) = ((&pair.site, table), (path.source_schema().as_ref(), seed));
+        self.engine.ledgers.seed(assembly, self.flow, &self.identity, of, what)
     }
 
     /// Chains a certificate to the flow's newest one; gives its number.

@@ -9,6 +9,7 @@ use crate::board::{Board, LaneLag, Latencies, Standing, Trouble};
 use crate::capture::{LaneCapture, captured_tables};
 use crate::engine::Engine;
 use crate::lane::Lane;
+use crate::ledger_worker::LedgerWorker;
 use crate::retry::{Backoff, Decision};
 use connect::{Bounds, Error, Result};
 use flow::{Apply, Flow, Site};
@@ -24,8 +25,6 @@ const IDLE_POLL: Duration = Duration::from_millis(5);
 /// Longest wait at a source that wakes us by itself; orders and a stop are heard behind it.
 const SOURCE_WAIT: Duration = Duration::from_millis(20);
 const IDLE_WAIT: Duration = Duration::from_millis(100);
-/// Rest of the ledgers' thread once it has folded everything.
-const LEDGER_REST: Duration = Duration::from_millis(200);
 
 /// Tells threads to stop, and why the engine had to.
 #[derive(Clone, Default)]
@@ -102,8 +101,8 @@ impl Service {
         }
         let flows: Vec<Flow> =
             flows.iter().filter(|flow| flow.apply() == Apply::Events).cloned().collect();
-        let worker = LedgerWorker { engine: engine.clone(), stop: stop.clone(), flows };
-        service.spawn("ledgers".into(), move || worker.run())?;
+        let (worker, stop) = (LedgerWorker { engine: engine.clone(), flows }, stop.clone());
+        service.spawn("ledgers".into(), move || worker.run(|| stop.asked()))?;
         Ok(service)
     }
 
@@ -296,47 +295,6 @@ fn site_failed(engine: &Engine, board: &Board, stop: &Stop, site: &mut CapturedS
     let log_is_damaged = error.state == Some(connect::State::LogCorrupt);
     if log_is_damaged {
         stop.fail(error);
-    }
-}
-
-/// The thread that folds the ledgers of all flows: behind the log, beside the appliers, one batch after the other.
-struct LedgerWorker {
-    engine: Engine,
-    stop: Stop,
-    flows: Vec<Flow>,
-}
-
-impl LedgerWorker {
-    fn run(self) {
-        let Engine { assembly, .. } = &self.engine;
-        let (mut seen, mut backoff) = (0, Backoff::default());
-        while !self.stop.asked() {
-            let (mut moved, mut trouble) = (false, None);
-            for flow in &self.flows {
-                match self.step(flow) {
-                    Ok(step) => moved |= matches!(step, Step::Moved(_)),
-                    Err(e) => trouble = Some(e),
-                }
-            }
-            match trouble {
-                // A ledger can be folded at any later time; what is broken stops those whose work it is.
-                Some(_) if !moved => assembly.environment.clock.sleep(backoff.wait()),
-                _ if moved => backoff.reset(),
-                _ => {
-                    // A check folds what is missing by itself: there is no hurry.
-                    assembly.environment.clock.sleep(LEDGER_REST);
-                    seen = assembly.log.changed(seen, IDLE_WAIT);
-                }
-            }
-        }
-        // What is not stored is folded again.
-        let _ = self.engine.ledgers.store(assembly);
-    }
-
-    fn step(&self, flow: &Flow) -> Result<Step> {
-        let Engine { assembly, ledgers, .. } = &self.engine;
-        let Some(identity) = assembly.state.flow(&flow.name)? else { return Ok(Step::Idle) };
-        ledgers.step(assembly, flow, &identity)
     }
 }
 

@@ -7,8 +7,9 @@
 
 use crate::Prover;
 use crate::compare::{Finding, Shown};
+use crate::correction::{Correction, Known};
 use crate::images::{OldRows, Reader, State};
-use crate::ledger::{Correction, Ledger, Reach};
+use crate::ledger::{Ledger, Reach};
 use crate::outcome::{TableProof, Tier};
 use crate::prove::{Proving, Step, proven};
 use crate::rows::{Entry, Keep, Rows};
@@ -81,6 +82,14 @@ struct Held {
 impl Check<'_> {
     /// Compares leaf by leaf, a run of leaves at each cut.
     fn leaves(&mut self) -> Step {
+        if self.whole()?.is_err() {
+            // It may only lag: the target's place is what counts.
+            let looker = &mut self.proving.looker;
+            let mut cut = looker.around.target_cut()?;
+            let at = proven!(looker.progress(cut.as_mut(), self.book.base));
+            drop(cut);
+            proven!(self.fold_to(at));
+        }
         let mut after: Option<Key> = None;
         let mut parked = 0;
         loop {
@@ -146,13 +155,19 @@ impl Check<'_> {
         let (rows, read) = proven!(looker.read_target(cut.as_mut(), ranges, keep));
         drop(cut);
         let parked = looker.around.parked()?;
-        let (prover, subject) = (looker.prover, looker.subject);
-        let way = (&subject.path, prover.key);
-        if self.book.go_to(prover.log, subject.lane, at, way)? == Stretch::Trimmed {
-            return Ok(Err(Reason::LogTrimmed));
-        }
+        proven!(self.fold_to(at));
         self.proving.tally.target_cut(at, read, rows.bytes);
         Ok(Ok(Held { rows, at, parked }))
+    }
+
+    /// Folds the ledger to a place, forward or back.
+    fn fold_to(&mut self, at: Offset) -> Step {
+        let (prover, subject) = (self.proving.looker.prover, self.proving.looker.subject);
+        let way = (&subject.path, prover.key);
+        Ok(match self.book.go_to(prover.log, subject.lane, at, way)? {
+            Stretch::Whole => Ok(()),
+            Stretch::Trimmed => Err(Reason::LogTrimmed),
+        })
     }
 
     /// Compares the leaves of a range with the target's rows.
@@ -210,7 +225,7 @@ impl Check<'_> {
                     self.proving.tally.unconfirmed(u64::from(findings.is_empty()));
                     self.proving.keep(findings);
                     if by_ledger != Some(digest) {
-                        self.correction.ranges.push((range.clone(), held.at, digest));
+                        self.correction.ranges.push(Known::leaf(range.clone(), held.at, digest));
                     }
                 }
                 Judged::Rest { findings } => {
@@ -241,7 +256,7 @@ impl Check<'_> {
             // Source and target agree, so the rows that are there are what the ledger lacks.
             let digests = sight.target.entries.values().map(|entry| entry.digest);
             let digest = digests.fold(Digest::default(), |sum, digest| sum + digest);
-            self.correction.ranges.push((range.clone(), sight.known_at, digest));
+            self.correction.ranges.push(Known::leaf(range.clone(), sight.known_at, digest));
         }
         self.proving.confirm(&sight, comparison)
     }

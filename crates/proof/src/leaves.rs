@@ -42,12 +42,19 @@ pub(crate) struct Leaves {
     highest: Option<Key>,
     /// Where the last change went: changes that follow each other are often neighbours.
     hint: usize,
+    /// Whether no leaf is begun behind the last one: they stand for one range.
+    fixed: bool,
 }
 
 impl Leaves {
     /// Leaves as they were stored.
     pub(crate) fn stored(list: Vec<Leaf>, highest: Option<Key>) -> Self {
-        Leaves { list, highest, hint: 0 }
+        Leaves { list, highest, hint: 0, fixed: false }
+    }
+
+    /// Leaves behind which none is begun. `highest`: as in those that are stored.
+    pub(crate) fn fixed(highest: Option<Key>) -> Self {
+        Leaves { fixed: true, highest, ..Leaves::default() }
     }
 
     pub(crate) fn list(&self) -> &[Leaf] {
@@ -116,7 +123,7 @@ impl Leaves {
         let leaf = &mut self.list[place];
         let full = !leaf.dirty && leaf.digest.count >= LEAF_ROWS;
         let before = self.highest.replace(key.clone());
-        if !full || !matches!(put, Put::Plus(_)) {
+        if self.fixed || !full || !matches!(put, Put::Plus(_)) {
             return place;
         }
         leaf.upto = before;
@@ -127,7 +134,12 @@ impl Leaves {
     /// Adds an empty leaf behind the last one.
     pub(crate) fn add(&mut self, upto: Option<Key>) {
         let (digest, last) = (Digest::default(), Offset::START);
-        self.list.push(Leaf { upto, digest, last, dirty: false });
+        self.push(Leaf { upto, digest, last, dirty: false });
+    }
+
+    /// Adds a leaf behind the last one.
+    pub(crate) fn push(&mut self, leaf: Leaf) {
+        self.list.push(leaf);
     }
 
     /// Adds rows in key order, up to the end of the range that they are all of. `None` for what a row is: it cannot
@@ -177,9 +189,10 @@ impl Leaves {
         }
     }
 
-    /// Gives a leaf another digest, which is known.
-    pub(crate) fn set(&mut self, place: usize, digest: Digest) {
-        (self.list[place].digest, self.list[place].dirty) = (digest, false);
+    /// Puts leaves of the same range in the place of one.
+    pub(crate) fn put_in_place(&mut self, place: usize, leaves: impl IntoIterator<Item = Leaf>) {
+        self.list.splice(place..=place, leaves);
+        self.hint = 0;
     }
 
     /// The sum of all leaves.

@@ -70,6 +70,11 @@ impl Ledger {
         Ledger { offset: after, base: after, epoch, snapshot: None, lacks, leaves }
     }
 
+    /// Leaves that are right at a place, as a ledger that begins there.
+    pub(crate) fn of(leaves: Leaves, at: Offset) -> Self {
+        Ledger { leaves, ..Ledger::new(at, 0, "") }
+    }
+
     /// A ledger as it was stored.
     pub fn stored(head: LedgerHead, leaves: Vec<Leaf>) -> Self {
         let LedgerHead { offset, base, epoch, snapshot, lacks, highest } = head;
@@ -240,74 +245,5 @@ impl Ledger {
         })?;
         self.offset = place;
         Ok(stretch)
-    }
-
-    /// Gives leaves the digests that were found to be right at the ledger's own offset: those of leaves that are dirty,
-    /// and of leaves that were shown to be wrong. Leaves that are not there as ranges any more are left alone.
-    fn correct(&mut self, range: &KeyRange, digest: Digest) {
-        let Some(place) = self.leaves.behind(range.after.as_ref()) else { return };
-        if self.leaves.list().get(place).is_some_and(|leaf| leaf.upto == range.upto) {
-            self.leaves.set(place, digest);
-        }
-    }
-}
-
-/// Leaves whose content was found out row by row, at a place of the lane.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Correction {
-    /// The epoch of the ledger that was looked at.
-    pub epoch: u64,
-    /// Ranges, each with the place at which it held rows of this digest.
-    pub ranges: Vec<(KeyRange, Offset, Digest)>,
-}
-
-impl Ledger {
-    /// Takes a correction, if the ledger is still of the same epoch: what came since each range was looked at is read
-    /// from the log once more.
-    ///
-    /// # Errors
-    /// The log cannot be read.
-    pub fn take_correction(
-        &mut self,
-        log: &dyn Log,
-        lane: LaneId,
-        correction: &Correction,
-        (path, key): (&RowPath, DigestKey),
-    ) -> Result<()> {
-        for (range, at, digest) in &correction.ranges {
-            if *at > self.offset && self.go_to(log, lane, *at, (path, key))? == Stretch::Trimmed {
-                return Ok(());
-            }
-            if self.epoch != correction.epoch || *at < self.base {
-                return Ok(());
-            }
-            let mut alone = Ledger::of_range(range, *at, *digest);
-            let stretch = alone.go_to(log, lane, self.offset, (path, key))?;
-            if let (Stretch::Whole, Some(digest)) = (stretch, alone.digest_of(range)) {
-                self.correct(range, digest);
-            }
-        }
-        Ok(())
-    }
-
-    /// A ledger that knows one range alone.
-    fn of_range(range: &KeyRange, at: Offset, digest: Digest) -> Ledger {
-        let mut ledger = Ledger::new(at, 0, "");
-        if let Some(after) = &range.after {
-            ledger.leaves.add(Some(after.clone()));
-        }
-        // Closed behind the last key too: its leaf stays one leaf.
-        let place = ledger.leaves.list().len();
-        ledger.leaves.add(range.upto.clone());
-        ledger.leaves.set(place, digest);
-        ledger
-    }
-
-    /// What it knows of that range; `None` where it does not any more.
-    fn digest_of(&self, range: &KeyRange) -> Option<Digest> {
-        let before = usize::from(range.after.is_some());
-        let leaves = self.leaves.list().iter().skip(before);
-        let known = leaves.clone().all(|leaf| !leaf.dirty);
-        known.then(|| leaves.fold(Digest::default(), |sum, leaf| sum + leaf.digest))
     }
 }

@@ -17,6 +17,7 @@ mod by_ledger;
 mod certificate;
 mod chain;
 mod compare;
+mod correction;
 mod deltas;
 mod fit;
 mod foreign;
@@ -47,8 +48,9 @@ pub use certificate::{
     Offsets, Page, Piece, Positions, SystematicEntry, head_of, is_of_older_format, split, verify,
 };
 pub use chain::{Head, LinkFault, Linked, follow};
+pub use correction::{Correction, Known};
 pub use leaves::Leaf;
-pub use ledger::{Correction, Ledger, LedgerHead, Reach};
+pub use ledger::{Ledger, LedgerHead, Reach};
 pub use outcome::{TableProof, Tier};
 pub use repair::{Limits, Lot, Refusal, RepairPlan};
 pub use settings::{Empty, Settings};

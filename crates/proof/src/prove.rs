@@ -6,6 +6,7 @@
 use crate::Prover;
 use crate::attribute::attribute;
 use crate::compare::{Comparison, Finding, compare};
+use crate::correction::Known;
 use crate::foreign::{Explanation, explain};
 use crate::history::{Histories, Traces};
 use crate::kept::Kept;
@@ -30,6 +31,19 @@ impl Prover<'_> {
     /// # Errors
     /// `Invalid` when a table is not as declared, `Corrupt` when the log cannot be read.
     pub fn prove(&self, subject: &Subject, around: &mut dyn Surroundings) -> Result<TableProof> {
+        Ok(self.prove_and_seed(subject, around)?.0)
+    }
+
+    /// Proves a table as [`Prover::prove`] does. Where it is EQUAL at first sight, what was read can seed a ledger
+    /// ([`crate::Ledger::seeded`]); otherwise that is empty.
+    ///
+    /// # Errors
+    /// As [`Prover::prove`].
+    pub fn prove_and_seed(
+        &self,
+        subject: &Subject,
+        around: &mut dyn Surroundings,
+    ) -> Result<(TableProof, Vec<Known>)> {
         let mut proving = Proving::new(self, subject, around);
         let outcome = match (subject.path.carries_key(), subject.only_keys()) {
             (true, false) => proving.pieces(),
@@ -40,7 +54,10 @@ impl Prover<'_> {
             Ok(Ok(())) => proving.conclude(),
             other => other,
         };
-        proving.end(outcome)
+        let seed = std::mem::take(&mut proving.seed);
+        let proof = proving.end(outcome)?;
+        let seed = if proof.verdict.is_equal() { seed } else { Vec::new() };
+        Ok((proof, seed))
     }
 }
 
@@ -52,6 +69,8 @@ pub(crate) struct Proving<'a> {
     confirmed: Kept,
     /// Findings at a foreign target that wait for their key's history, each with its narrow range.
     unexplained: Vec<(Finding, KeyRange)>,
+    /// What was read of the target, piece by piece, as leaves of a ledger. Of use where everything is equal.
+    seed: Vec<Known>,
 }
 
 /// Outcome of a step: done, or why the table cannot be proved.
@@ -79,6 +98,7 @@ impl<'a> Proving<'a> {
             tally: Tally::new(subject, prover.clock.now()),
             confirmed: Kept::new(prover.settings.listed),
             unexplained: Vec::new(),
+            seed: Vec::new(),
             looker: Looker { prover, subject, around },
         }
     }
@@ -105,6 +125,10 @@ impl<'a> Proving<'a> {
             let sight = proven!(self.looker.look(&Wanted::Next(after.as_ref()), Keep::Keys));
             let comparison = self.compare(&sight);
             self.tally.piece(&sight, &comparison);
+            if self.looker.subject.writer == Writer::Flow && comparison.findings.is_empty() {
+                let range = sight.ranges[0].clone();
+                self.seed.push(Known::rows(range, sight.known_at, &sight.target));
+            }
             match self.looker.subject.writer {
                 Writer::Flow => proven!(self.confirm(&sight, comparison)),
                 Writer::Other { .. } => self.postpone(&sight, comparison),

@@ -27,11 +27,15 @@ fn flow(engine: &Engine) -> Flow {
 
 /// Moves everything, and proves it by the ledger.
 fn check(engine: &Engine, mending: Mending) -> Reconciliation {
+    reconcile(engine, Tier::Ledger, mending)
+}
+
+fn reconcile(engine: &Engine, tier: Tier, mending: Mending) -> Reconciliation {
     let flow = flow(engine);
     let mut stepping = Stepping::open(engine, &flow).unwrap();
     stepping.drain(&Unwatched).unwrap();
     let mut motion = ByHand { stepping: &mut stepping, apply: flow.apply() };
-    engine::reconcile(engine, &flow, Tier::Ledger, mending, &mut motion, &Unwatched).unwrap()
+    engine::reconcile(engine, &flow, tier, mending, &mut motion, &Unwatched).unwrap()
 }
 
 fn note(engine: &Engine) -> LedgerNote {
@@ -129,6 +133,13 @@ fn dropped_ledgers_are_folded_again_from_the_log() {
     let done = check(&engine, Mending::Dry);
     assert!(matches!(done.verdict(), Verdict::Unproven(proof::Reason::NoLedger(_))));
     assert!(!note(&engine).whole && note(&engine).lacks.is_some());
+    // A scan that finds all equal begins it.
+    assert_eq!(reconcile(&engine, Tier::Scan, Mending::Dry).verdict(), Verdict::Equal);
+    assert!(note(&engine).whole);
+    let shop = &world.sources["shop"];
+    shop.commit(&[Edit::update("item", [Value::Int(7)], item(7, "new"))]).unwrap();
+    let done = check(&engine, Mending::Dry);
+    assert_eq!((done.verdict(), done.found[0].source_rows), (Verdict::Equal, 0));
 }
 
 #[test]
