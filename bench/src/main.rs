@@ -1,6 +1,7 @@
 //! `bench NAME`: the goals of the design, measured beside their anchors. Adding a bench is one module and one line.
 
 mod latency;
+mod ledger;
 mod log;
 mod measure;
 mod postgres;
@@ -25,6 +26,7 @@ const BENCHES: &[Bench] = &[
     ("capture", "G5: PostgreSQL into the durable log", postgres::capture::run),
     ("copy", "G1: an initial copy, PostgreSQL to PostgreSQL", postgres::copy::run),
     ("latency", "G4, G10: one change end to end, PostgreSQL and SQLite", every_latency),
+    ("ledger", "row 4 of issue 4: changes that a ledger folds a second on one core", ledger::run),
     ("log", "G6: the embedded log, appended, shared by writers, replayed", log::run),
     (
         "reconcile",

@@ -199,6 +199,9 @@ pub(crate) struct Diff {
 pub(crate) struct Reconcile {
     /// The flow.
     pub(crate) flow: String,
+    /// `scan` reads both sides; `ledger` reads the target alone and compares it with what the log says.
+    #[arg(long, value_enum, default_value_t = Tier::Scan)]
+    pub(crate) tier: Tier,
     /// Mend what differs.
     #[arg(long)]
     pub(crate) repair: bool,
@@ -211,6 +214,24 @@ pub(crate) struct Reconcile {
     /// Most differences listed.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) most: usize,
+}
+
+/// What a proof compares the target with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Tier {
+    /// The source, and the log between the cuts.
+    Scan,
+    /// The ledger of the log: costs the source nothing, and does not see what never came to the log.
+    Ledger,
+}
+
+impl From<Tier> for proof::Tier {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::Scan => proof::Tier::Scan,
+            Tier::Ledger => proof::Tier::Ledger,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

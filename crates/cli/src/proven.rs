@@ -5,7 +5,7 @@
 use change::FlowId;
 use connect::Result;
 use engine::{State, StoredCertificate};
-use proof::Certificate;
+use proof::{Certificate, Tier};
 use std::collections::BTreeMap;
 
 /// How good a certificate is, the worst first.
@@ -43,6 +43,11 @@ impl Proven {
         }
     }
 
+    /// Whether the target was compared with the ledger of the log, and the source not looked at.
+    pub(crate) fn is_by_ledger(&self) -> bool {
+        self.read.as_ref().is_ok_and(|c| c.method == Tier::Ledger.name())
+    }
+
     /// What it says in a few words.
     pub(crate) fn says(&self) -> String {
         match &self.read {
@@ -62,6 +67,7 @@ pub(crate) fn all(state: &State, flow: FlowId) -> Result<Vec<Proven>> {
 }
 
 /// The newest of each table of each site, the worst first. Damaged ones all stand: which table they were of is not known.
+/// A check against the ledger sees less than a scan: it stands beside the newest scan, and goes with the next one.
 pub(crate) fn newest(all: Vec<Proven>) -> Vec<Proven> {
     let mut tables = BTreeMap::new();
     for (n, proven) in all.into_iter().enumerate() {
@@ -69,7 +75,11 @@ pub(crate) fn newest(all: Vec<Proven>) -> Vec<Proven> {
             Ok(c) => (0, c.site.clone(), c.source_table.clone(), c.target_table.clone()),
             Err(_) => (n + 1, String::new(), String::new(), String::new()),
         };
-        tables.insert(table, proven);
+        let by_ledger = proven.is_by_ledger();
+        if !by_ledger {
+            tables.remove(&(table.clone(), true));
+        }
+        tables.insert((table, by_ledger), proven);
     }
     let mut newest: Vec<Proven> = tables.into_values().collect();
     newest.sort_by_key(Proven::worth);

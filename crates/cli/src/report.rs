@@ -3,7 +3,7 @@
 use crate::output::Output;
 use crate::time::{count, counted, instant, span};
 use engine::Reconciliation;
-use proof::{Difference, DifferenceKind, LogChange, TableProof, Verdict};
+use proof::{Difference, DifferenceKind, LogChange, TableProof, Tier, Verdict};
 use serde_json::{Value, json};
 
 /// A reconciliation, in a form that survives a process boundary: what a service answers, and what is printed.
@@ -13,6 +13,7 @@ pub(crate) fn reconciliation(flow: &str, done: &Reconciliation, most: usize) -> 
     let wrong: u64 = done.found.iter().map(TableProof::wrong).sum();
     json!({
         "flow": flow,
+        "tier": done.tier.name(),
         "verdict": verdict.name(),
         "says": verdict.to_string(),
         "rows": done.rows(),
@@ -174,7 +175,15 @@ pub(crate) fn summary(answer: &Value) -> String {
         text.push_str(&format!(", {} behind within max_lag", counted(behind, "row")));
     }
     let longest = list(&answer["tables"]).iter().map(|t| number(t, "longest_cut_us")).max();
-    if let Some(longest) = longest {
+    if answer["tier"] == Tier::Ledger.name() {
+        let read = list(&answer["tables"]).iter().map(|t| number(t, "source_rows")).sum();
+        text.push_str(&match read {
+            0 => "; by the ledger of the log, the source was not read".into(),
+            rows => {
+                format!("; by the ledger of the log, and {} of the source", counted(rows, "row"))
+            }
+        });
+    } else if let Some(longest) = longest {
         text.push_str(&format!("; longest cut {}", span(longest)));
     }
     text

@@ -20,6 +20,8 @@ mod engine_process;
 mod first_hour;
 #[path = "main/hardship.rs"]
 mod hardship;
+#[path = "main/ledger.rs"]
+mod ledger;
 #[path = "main/letters.rs"]
 mod letters;
 #[path = "main/long_service.rs"]

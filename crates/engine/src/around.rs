@@ -72,7 +72,10 @@ impl Surroundings for Around<'_> {
         {
             return Ok(Reached::Never(format!("the snapshot of {table} is not complete yet")));
         }
-        self.motion.apply_past(lane, offset)
+        // Rows of an earlier generation may stand at the target before that.
+        let snapshot = self.assembly.state.stream(lane, table)?.snapshot;
+        let end = snapshot.and_then(|snapshot| snapshot.end).unwrap_or(offset);
+        self.motion.apply_past(lane, offset.max(end))
     }
 
     fn parked(&mut self) -> Result<BTreeSet<Vec<u8>>> {

@@ -3,6 +3,7 @@
 use crate::assembly::Assembly;
 use crate::capture::LaneCapture;
 use crate::holders::Holders;
+use crate::ledger::Ledgers;
 use crate::orders::{CaptureOrder, Orders};
 use crate::repairs::Repairs;
 use crate::state::FlowIdentity;
@@ -33,6 +34,8 @@ pub struct Engine {
     pub orders: Orders,
     /// What proofs ask of appliers.
     pub repairs: Repairs,
+    /// What the log says of each table.
+    pub ledgers: Ledgers,
     take_over: TakeOver,
     holders: Holders,
 }
@@ -44,6 +47,7 @@ impl Engine {
             assembly,
             orders: Orders::default(),
             repairs: Repairs::default(),
+            ledgers: Ledgers::default(),
             take_over,
             holders: Holders::default(),
         }

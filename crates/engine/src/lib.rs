@@ -18,6 +18,8 @@ mod environment;
 mod fates;
 mod holders;
 mod lane;
+mod ledger;
+mod ledger_worker;
 mod letters;
 mod load;
 mod mask;
@@ -50,6 +52,7 @@ pub use certify::certified;
 pub use engine::{Engine, TakeOver};
 pub use environment::{Environment, Random, SystemRandom};
 pub use lane::Lane;
+pub use ledger::Ledgers;
 pub use letters::{LettersReplayed, discard_letters, replay_letters};
 pub use load::{Interval, Loader, RunOutcome, Verdicts};
 pub use motion::{ByHand, ByService, Motion};
@@ -63,9 +66,9 @@ pub use retention::floors;
 pub use retry::{Backoff, Decision};
 pub use service::{Service, Stop};
 pub use state::{
-    Author, FlowIdentity, LaneRecord, Letter, LetterStatus, LoggedMask, MovedFrom, NewLetter,
-    Request, RequestStatus, RunRecord, RunState, SnapshotState, State, StoredCertificate,
-    StreamRecord, kept_heads,
+    Author, FlowIdentity, LaneRecord, LedgerName, LedgerNote, Letter, LetterStatus, LoggedMask,
+    MovedFrom, NewLetter, Request, RequestStatus, RunRecord, RunState, SnapshotState, State,
+    StoredCertificate, StoredLedger, StreamRecord, kept_heads,
 };
 pub use stepping::{Drained, Stepping};
 pub use watch::{Unwatched, Watch};

@@ -58,27 +58,49 @@ fn pair(
 ) -> Result<Pair> {
     let mut source = assembly.connectors.of(&site.settings)?.readable(&site.settings)?;
     let schema = Arc::new(source.describe(&table.source).map_err(|e| e.at(&site.name))?);
-    let path = TablePath::plan(flow, table, site, schema.clone(), &*assembly.planner)?;
-    let site_column = path.site_column().map(|(name, value)| (name.into(), value.into()));
+    let subject = subject(assembly, flow, identity, site, table, schema)?;
+    Ok(Pair { site: site.clone(), subject })
+}
+
+/// What is proved of a table that has these columns at its site.
+///
+/// # Errors
+/// `Invalid` when the flow does not fit them, `Unavailable` when the site was never captured or the target is away.
+pub(crate) fn subject(
+    assembly: &Assembly,
+    flow: &Flow,
+    identity: &FlowIdentity,
+    site: &Site,
+    table: &FlowTable,
+    schema: Arc<TableSchema>,
+) -> Result<Subject> {
+    let path = TablePath::plan(flow, table, site, schema, &*assembly.planner)?;
     let lane = assembly.state.lane(&site.name)?.ok_or_else(|| {
         Error::unavailable(format!("{} was never captured", site.name)).fix("seamount run")
     })?;
     let mut excluded = kept_at_site(site, table);
     excluded.extend(not_carried(&path));
     excluded.extend(not_written(assembly, flow, &path)?);
-    let transform = path.transform().cloned();
-    let target = path.target().clone();
-    let subject = Subject {
+    Ok(Subject {
         flow: identity.id,
         flow_name: flow.name.clone(),
         generation: identity.generation,
         site: site.name.clone(),
         lane: lane.id,
-        path: RowPath::new(&table.source, schema, transform, site_column, target)?,
+        path: row_path(&path)?,
         writer: writer_of(flow),
         excluded,
-    };
-    Ok(Pair { site: site.clone(), subject })
+    })
+}
+
+/// A way of rows, for the proof to walk by itself.
+///
+/// # Errors
+/// `Invalid` when it does not give the target's columns.
+pub(crate) fn row_path(path: &TablePath) -> Result<RowPath> {
+    let site_column = path.site_column().map(|(name, value)| (name.into(), value.into()));
+    let (transform, target) = (path.transform().cloned(), path.target().clone());
+    RowPath::new(path.source_table(), path.input().clone(), transform, site_column, target)
 }
 
 /// Columns that a mask keeps at their site, or covers.

@@ -7,18 +7,21 @@ use crate::around::{Around, Opened};
 use crate::audit::Act;
 use crate::certify::certify;
 use crate::engine::Engine;
+use crate::ledger::lacks;
 use crate::motion::Motion;
 use crate::orders::CaptureOrder;
-use crate::pair::{Pair, writer_of};
+use crate::pair::{Pair, subject, writer_of};
 use crate::repairs::{RepairOrder, RepairOutcome};
-use crate::state::FlowIdentity;
+use crate::state::{FlowIdentity, LedgerName};
 use crate::watch::Watch;
 use change::Key;
-use connect::{Error, Result};
+use connect::{Error, Kind, Result};
 use flow::{Flow, FlowTable, Site};
 use proof::{
-    About, Limits, Mended, Prover, Reason, RepairPlan, Settings, Subject, TableProof, Verdict,
+    About, Ledger, Limits, Mended, Prover, Reason, RepairPlan, Settings, Subject, TableProof, Tier,
+    Verdict,
 };
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 /// Whether differences are mended.
@@ -33,6 +36,8 @@ pub enum Mending {
 /// What a reconciliation came to.
 #[derive(Debug, Default)]
 pub struct Reconciliation {
+    /// How the tables were proved.
+    pub tier: Tier,
     /// Proofs of all tables as they were found, the worst first.
     pub found: Vec<TableProof>,
     /// Proofs of the tables that were mended, made again afterwards.
@@ -85,20 +90,24 @@ impl Reconciliation {
     }
 }
 
-/// Reconciles a flow.
+/// Reconciles a flow: by scans of both sides, or of the target alone by its ledgers.
 ///
 /// # Errors
 /// What is broken; what cannot be seen now makes a table UNPROVEN instead.
 pub fn reconcile(
     engine: &Engine,
     flow: &Flow,
+    tier: Tier,
     mending: Mending,
     motion: &mut dyn Motion,
     watch: &dyn Watch,
 ) -> Result<Reconciliation> {
     let identity = engine.identify(flow)?;
-    let reconciler = Reconciler { engine, flow, identity, watch };
-    let mut outcome = Reconciliation::default();
+    if tier == Tier::Ledger {
+        engine.ledgers.catch_up(&engine.assembly, flow, &identity)?;
+    }
+    let reconciler = Reconciler { engine, flow, tier, identity, watch };
+    let mut outcome = Reconciliation { tier, ..Reconciliation::default() };
     let plans = reconciler.prove_all(motion, &mut outcome)?;
     if let Mending::Within(limits) = mending {
         reconciler.mend(&limits, plans, motion, &mut outcome)?;
@@ -115,6 +124,7 @@ pub fn reconcile(
 /// What would mend a table, and the certificate of what was found there.
 struct Planned {
     pair: Pair,
+    ledger: Option<Ledger>,
     plan: RepairPlan,
     found_by: i64,
 }
@@ -123,6 +133,7 @@ struct Planned {
 struct Reconciler<'a> {
     engine: &'a Engine,
     flow: &'a Flow,
+    tier: Tier,
     identity: FlowIdentity,
     watch: &'a dyn Watch,
 }
@@ -139,10 +150,8 @@ impl Reconciler<'_> {
         let project = &self.engine.assembly.project;
         for site in self.flow.sites.iter().filter_map(|name| project.sites.get(name)) {
             for table in &self.flow.tables {
-                let found =
-                    Pair::find(&self.engine.assembly, self.flow, &self.identity, site, table)?;
-                let pair = match found {
-                    Ok(pair) => pair,
+                let (pair, ledger) = match self.find(site, table)? {
+                    Ok(found) => found,
                     Err(reason) => {
                         let (proof, number) = self.unseen(site, table, reason)?;
                         outcome.certificates.push(number);
@@ -150,7 +159,7 @@ impl Reconciler<'_> {
                         continue;
                     }
                 };
-                let proof = self.prove(&pair, motion, done)?;
+                let proof = self.prove(&pair, ledger.as_ref(), motion, done)?;
                 done += proof.rows;
                 let found_by = self.certify(&pair.subject, &proof, None)?;
                 outcome.certificates.push(found_by);
@@ -158,7 +167,7 @@ impl Reconciler<'_> {
                 let by_hand = plan.by_hand.iter().map(|key| (table.target.clone(), key.clone()));
                 outcome.by_hand.extend(by_hand);
                 if !plan.is_empty() {
-                    plans.push(Planned { pair, plan, found_by });
+                    plans.push(Planned { pair, ledger, plan, found_by });
                 }
                 outcome.found.push(proof);
             }
@@ -166,8 +175,43 @@ impl Reconciler<'_> {
         Ok(plans)
     }
 
+    /// What is proved of a table, with its ledger where that is what proves it.
+    fn find(
+        &self,
+        site: &Site,
+        table: &FlowTable,
+    ) -> Result<std::result::Result<(Pair, Option<Ledger>), Reason>> {
+        let assembly = &self.engine.assembly;
+        if self.tier == Tier::Scan {
+            let found = Pair::find(assembly, self.flow, &self.identity, site, table)?;
+            return Ok(found.map(|pair| (pair, None)));
+        }
+        let of = (site, table);
+        let stored = match self.engine.ledgers.of(assembly, self.flow, &self.identity, of)? {
+            Ok(stored) => stored,
+            Err(why) => return Ok(Err(Reason::NoLedger(why))),
+        };
+        // The columns that it was folded under, so that the source need not be asked.
+        let schema = Arc::new(stored.schema);
+        match subject(assembly, self.flow, &self.identity, site, table, schema) {
+            Ok(subject) => {
+                let pair = Pair { site: site.clone(), subject };
+                Ok(Ok((pair, Some(stored.ledger))))
+            }
+            Err(e) if e.kind == Kind::Unavailable => Ok(Err(Reason::Unavailable(e.to_string()))),
+            Err(e) if e.kind == Kind::Invalid => Ok(Err(Reason::Unsupported(e.to_string()))),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Proves one table; `done` rows were compared before.
-    fn prove(&self, pair: &Pair, motion: &mut dyn Motion, done: u64) -> Result<TableProof> {
+    fn prove(
+        &self,
+        pair: &Pair,
+        ledger: Option<&Ledger>,
+        motion: &mut dyn Motion,
+        done: u64,
+    ) -> Result<TableProof> {
         let assembly = &self.engine.assembly;
         let target = assembly
             .project
@@ -192,7 +236,35 @@ impl Reconciler<'_> {
             watch: self.watch,
             done,
         };
-        prover.prove(&pair.subject, &mut around)
+        let Some(ledger) = ledger else {
+            return self.scan(&prover, pair, &mut around);
+        };
+        let (proof, correction) = prover.prove_by_ledger(&pair.subject, ledger, &mut around)?;
+        let table = pair.subject.path.target().name.clone();
+        let name = LedgerName { flow: self.identity.id, lane: pair.subject.lane, table };
+        self.engine.ledgers.correct(assembly, &name, &correction)?;
+        Ok(proof)
+    }
+
+    /// Proves a table source against target. One without a ledger gets one of what was read.
+    fn scan(
+        &self,
+        prover: &Prover<'_>,
+        pair: &Pair,
+        around: &mut Around<'_>,
+    ) -> Result<TableProof> {
+        let (assembly, path) = (&self.engine.assembly, &pair.subject.path);
+        let table = self.flow.tables.iter().find(|t| t.source == path.source_table());
+        let of = table.map(|table| (&pair.site, table));
+        match of {
+            Some(of) if lacks(assembly, self.flow, &self.identity, of)? => {
+                let (proof, seed) = prover.prove_and_seed(&pair.subject, around)?;
+                let what = (path.source_schema().as_ref(), seed.as_slice());
+                self.engine.ledgers.seed(assembly, self.flow, &self.identity, of, what)?;
+                Ok(proof)
+            }
+            _ => prover.prove(&pair.subject, around),
+        }
     }
 
     /// Chains a certificate to the flow's newest one; gives its number.
@@ -212,6 +284,7 @@ impl Reconciler<'_> {
         let assembly = &self.engine.assembly;
         let now = assembly.environment.clock.now();
         let proof = TableProof::unseen(&site.name, &table.source, &table.target, reason, now);
+        let proof = TableProof { tier: self.tier, ..proof };
         let about = About {
             flow_name: &self.flow.name,
             flow: self.identity.id,
@@ -250,12 +323,12 @@ impl Reconciler<'_> {
         }
         self.note_repair(&plans)?;
         let mut done = 0;
-        for Planned { pair, plan, found_by } in plans {
+        for Planned { pair, ledger, plan, found_by } in plans {
             let asked = plan.changes;
             let (repaired, dropped) = self.place(&pair, plan, motion)?;
             outcome.repaired += repaired;
             outcome.dropped += dropped;
-            let proof = self.prove(&pair, motion, done)?;
+            let proof = self.prove(&pair, ledger.as_ref(), motion, done)?;
             done += proof.rows;
             let mended = Mended { found_by, asked, repaired, dropped };
             outcome.certificates.push(self.certify(&pair.subject, &proof, Some(mended))?);

@@ -3,6 +3,7 @@
 //! Not the policy: age and size are the log's business. Invariant: what a live flow has not applied stays.
 
 use crate::engine::Engine;
+use crate::ledger;
 use change::planted::{Defect, is_planted};
 use change::{LaneId, Offset};
 use connect::{Readable, Result};
@@ -46,6 +47,11 @@ pub fn floors(engine: &Engine) -> Result<BTreeMap<LaneId, Offset>> {
                 true => tail,
                 // The group it took last stays: it tells whether this log is the one it was taken from.
                 false => applied.max(Offset(1)).min(tail),
+            };
+            // What a ledger has not folded yet would be lost to it.
+            let floor = match ledger::needs(assembly, &identity, lane.id)? {
+                Some(folded) if !is_planted(Defect::TrimPastConsumer) => floor.min(folded.next()),
+                _ => floor,
             };
             let entry = floors.entry(lane.id).or_insert(floor);
             *entry = floor.min(*entry);

@@ -9,6 +9,7 @@ use crate::board::{Board, LaneLag, Latencies, Standing, Trouble};
 use crate::capture::{LaneCapture, captured_tables};
 use crate::engine::Engine;
 use crate::lane::Lane;
+use crate::ledger_worker::LedgerWorker;
 use crate::retry::{Backoff, Decision};
 use connect::{Bounds, Error, Result};
 use flow::{Apply, Flow, Site};
@@ -98,6 +99,10 @@ impl Service {
             };
             service.spawn(format!("apply-{}", flow.name), move || worker.run())?;
         }
+        let flows: Vec<Flow> =
+            flows.iter().filter(|flow| flow.apply() == Apply::Events).cloned().collect();
+        let (worker, stop) = (LedgerWorker { engine: engine.clone(), flows }, stop.clone());
+        service.spawn("ledgers".into(), move || worker.run(|| stop.asked()))?;
         Ok(service)
     }
 

@@ -9,6 +9,7 @@ mod certificates;
 mod fates;
 mod flows;
 mod lanes;
+mod ledgers;
 mod letters;
 mod masks;
 mod requests;
@@ -19,6 +20,7 @@ pub use certificates::StoredCertificate;
 pub(crate) use fates::waiting_in;
 pub use flows::FlowIdentity;
 pub use lanes::{LaneRecord, SnapshotState, StreamRecord};
+pub use ledgers::{LedgerName, LedgerNote, StoredLedger};
 pub use letters::{Letter, LetterStatus, MovedFrom, NewLetter};
 pub use masks::LoggedMask;
 pub use requests::{Request, RequestStatus};
@@ -75,6 +77,17 @@ const TABLES: &str = "
     create table if not exists audit (
         number integer primary key, at integer not null, who text not null, command text not null,
         what text not null, detail text not null, previous text not null, hash text not null);
+    create table if not exists ledger (
+        flow integer not null, lane integer not null, target_table text not null,
+        generation integer not null, log integer not null, source_schema text not null,
+        folded_offset integer not null, base integer not null, epoch integer not null,
+        snapshot integer, lacks text, highest text,
+        primary key (flow, lane, target_table)) without rowid;
+    create table if not exists ledger_leaf (
+        flow integer not null, lane integer not null, target_table text not null,
+        place integer not null, upto text, row_count integer not null, row_sum blob not null,
+        last_offset integer not null, dirty integer not null,
+        primary key (flow, lane, target_table, place)) without rowid;
     create table if not exists fired (
         flow integer not null, what text not null, at integer not null,
         primary key (flow, what)) without rowid;

@@ -3,6 +3,8 @@
 
 #[path = "main/flows.rs"]
 mod flows;
+#[path = "main/ledger.rs"]
+mod ledger;
 #[path = "main/model.rs"]
 mod model;
 #[path = "main/parking.rs"]

@@ -58,7 +58,7 @@ pub struct Certificate {
     pub source_schema: Option<String>,
     /// The same of the target.
     pub target_schema: Option<String>,
-    /// `scan` or `scan, foreign writer`.
+    /// `scan`, `ledger`, or `scan, foreign writer`.
     pub method: String,
     /// How far a foreign writer may be behind, in microseconds.
     pub max_lag_us: Option<i64>,

@@ -250,7 +250,11 @@ impl Names {
 
 /// Images of one schema version in the columns of another: a nullable column that is not there reads as null.
 /// `None` where a column has another type, or the key is another.
-fn fit(images: &RecordBatch, found: &TableSchema, wanted: &TableSchema) -> Option<RecordBatch> {
+pub(crate) fn fit(
+    images: &RecordBatch,
+    found: &TableSchema,
+    wanted: &TableSchema,
+) -> Option<RecordBatch> {
     if found == wanted {
         return Some(images.clone());
     }

@@ -7,18 +7,26 @@
 //! Not here: connecting, waiting and repairing themselves ([`Surroundings`] and the applier do that), clocks and
 //! randomness. The path of rows is walked apart from the applier's code, so that no fault is shared.
 //!
+//! The proof by ledger ([`Prover::prove_by_ledger`]) reads the target alone: a [`Ledger`] keeps what the log says of a
+//! table as digests of its leaves, and only what differs is looked at row by row.
+//!
 //! [`Prover::prove`] gives a [`TableProof`]; [`RepairPlan::of`] what would mend it; [`Certificate`] keeps it.
 
 mod attribute;
+mod by_ledger;
 mod certificate;
 mod chain;
 mod compare;
+mod correction;
+mod deltas;
 mod fit;
 mod foreign;
 mod history;
 mod images;
 mod kept;
 mod key_hash;
+mod leaves;
+mod ledger;
 mod look;
 mod narrow;
 mod outcome;
@@ -28,6 +36,7 @@ mod repair;
 mod rows;
 mod settings;
 mod sides;
+mod slices;
 mod source_side;
 mod subject;
 mod surroundings;
@@ -43,7 +52,10 @@ pub use certificate::{
     Offsets, Page, Piece, Positions, SystematicEntry, head_of, is_of_older_format, split, verify,
 };
 pub use chain::{Head, LinkFault, Linked, follow};
-pub use outcome::TableProof;
+pub use correction::{Correction, Known};
+pub use leaves::Leaf;
+pub use ledger::{Ledger, LedgerHead, Reach};
+pub use outcome::{TableProof, Tier};
 pub use repair::{Limits, Lot, Refusal, RepairPlan};
 pub use settings::{Empty, Settings};
 pub use subject::{Excluded, RowPath, Subject, Writer};

@@ -300,7 +300,8 @@ impl Looker<'_> {
         Ok(readable(rows)?.map(|rows| last.filter(|_| rows >= limit as u64)))
     }
 
-    fn read_target(
+    /// Reads the target's rows of some ranges.
+    pub(crate) fn read_target(
         &self,
         cut: &mut dyn Cut,
         ranges: &[KeyRange],
@@ -311,7 +312,11 @@ impl Looker<'_> {
     }
 
     /// The target's progress in this lane, of the same moment as the rows of the cut.
-    fn progress(&self, cut: &mut dyn Cut, passed: Offset) -> Result<Result<Offset, Reason>> {
+    pub(crate) fn progress(
+        &self,
+        cut: &mut dyn Cut,
+        passed: Offset,
+    ) -> Result<Result<Offset, Reason>> {
         let Some(progress) = cut.progress(self.subject.flow)? else {
             return Ok(Err(Reason::NoProgress));
         };

@@ -7,9 +7,31 @@ use crate::systematic::Systematic;
 use crate::verdict::{Difference, Lag, Reason, Verdict, count};
 use change::{Digest, Offset};
 
+/// How a table was proved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tier {
+    /// Both sides were read, and the log between the cuts.
+    #[default]
+    Scan,
+    /// The target was read, and compared with the ledger of the log.
+    Ledger,
+}
+
+impl Tier {
+    /// The tier in one word, as certificates and commands say it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Scan => "scan",
+            Tier::Ledger => "ledger",
+        }
+    }
+}
+
 /// What was found out about one table of one site.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableProof {
+    /// How it was proved.
+    pub tier: Tier,
     /// The source site.
     pub site: String,
     /// The table there.
@@ -84,6 +106,7 @@ impl TableProof {
         now: i64,
     ) -> Self {
         TableProof {
+            tier: Tier::Scan,
             site: site.into(),
             source_table: source_table.into(),
             target_table: target_table.into(),

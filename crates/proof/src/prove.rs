@@ -9,6 +9,7 @@
 use crate::Prover;
 use crate::attribute::attribute;
 use crate::compare::{Comparison, Finding, compare};
+use crate::correction::Known;
 use crate::foreign::{Explanation, explain};
 use crate::history::{Histories, Traces};
 use crate::kept::Kept;
@@ -41,35 +42,32 @@ impl Prover<'_> {
     /// # Errors
     /// `Invalid` when a table is not as declared, `Corrupt` when the log cannot be read.
     pub fn prove(&self, subject: &Subject, around: &mut dyn Surroundings) -> Result<TableProof> {
-        let mut proving = Proving {
-            tally: Tally::new(subject, self.clock.now()),
-            confirmed: Kept::new(self.settings.listed),
-            unexplained: Vec::new(),
-            doubts: Vec::new(),
-            pace: Pace::upto(self.settings.chunk_rows),
-            looker: Looker { prover: self, subject, around, seen: Offset::START },
-        };
-        let outcome = match (subject.path.carries_key(), subject.only_keys()) {
-            (true, false) => proving.pieces(),
-            (true, true) => Ok(Err(Reason::OnlyKeys)),
-            (false, _) => Ok(Err(Reason::KeyNotCarried)),
-        };
-        let seen_whole = proving.note(outcome)?;
-        // What was doubted before something could not be seen is looked at again all the same.
-        let confirmed = proving.confirm();
-        if proving.note(confirmed)? && seen_whole {
-            let concluded = proving.conclude();
-            proving.note(concluded)?;
-        }
-        proving.name()?;
-        Ok(proving.tally.finish(&self.settings, self.clock.now()))
+        Proving::new(self, subject, around).scan()
+    }
+
+    /// Proves a table as [`Prover::prove`] does. Where it is EQUAL at first sight, what was read can seed a ledger
+    /// ([`crate::Ledger::seeded`]); otherwise that is empty.
+    ///
+    /// # Errors
+    /// As [`Prover::prove`].
+    pub fn prove_and_seed(
+        &self,
+        subject: &Subject,
+        around: &mut dyn Surroundings,
+    ) -> Result<(TableProof, Vec<Known>)> {
+        let mut seed = Vec::new();
+        let mut proving = Proving::new(self, subject, around);
+        proving.seed = Some(&mut seed);
+        let proof = proving.scan()?;
+        let seed = if proof.verdict.is_equal() { seed } else { Vec::new() };
+        Ok((proof, seed))
     }
 }
 
 /// A proof under way.
-struct Proving<'a> {
-    looker: Looker<'a>,
-    tally: Tally,
+pub(crate) struct Proving<'a> {
+    pub(crate) looker: Looker<'a>,
+    pub(crate) tally: Tally,
     /// Findings that two pairs of cuts show.
     confirmed: Kept,
     /// Findings at a foreign target that wait for their key's history, each with its narrow range.
@@ -77,6 +75,9 @@ struct Proving<'a> {
     /// What first looks brought up and a second look shall confirm, in the order of keys.
     doubts: Vec<Doubt>,
     pace: Pace,
+    /// What was read of the target, piece by piece, as leaves of a ledger, where one is wanted. Of use where everything
+    /// is equal.
+    seed: Option<&'a mut Vec<Known>>,
 }
 
 /// A key that is to be looked at again.
@@ -88,8 +89,9 @@ struct Doubt {
 }
 
 /// Outcome of a step: done, or why the table cannot be proved.
-type Step<T = ()> = Result<Result<T, Reason>>;
+pub(crate) type Step<T = ()> = Result<Result<T, Reason>>;
 
+/// The value of a step; where it cannot be proved, the step around it ends with the reason.
 macro_rules! proven {
     ($step:expr) => {
         match $step? {
@@ -98,10 +100,53 @@ macro_rules! proven {
         }
     };
 }
+pub(crate) use proven;
 
-impl Proving<'_> {
+impl<'a> Proving<'a> {
+    /// A proof that has seen nothing yet.
+    pub(crate) fn new(
+        prover: &'a Prover<'a>,
+        subject: &'a Subject,
+        around: &'a mut dyn Surroundings,
+    ) -> Self {
+        Proving {
+            tally: Tally::new(subject, prover.clock.now()),
+            confirmed: Kept::new(prover.settings.listed),
+            unexplained: Vec::new(),
+            doubts: Vec::new(),
+            pace: Pace::upto(prover.settings.chunk_rows),
+            seed: None,
+            looker: Looker { prover, subject, around, seen: Offset::START },
+        }
+    }
+
+    /// Proves the table from its first key to beyond its last, source against target.
+    fn scan(mut self) -> Result<TableProof> {
+        let (path, subject) = (&self.looker.subject.path, self.looker.subject);
+        let outcome = match (path.carries_key(), subject.only_keys()) {
+            (true, false) => self.pieces(),
+            (true, true) => Ok(Err(Reason::OnlyKeys)),
+            (false, _) => Ok(Err(Reason::KeyNotCarried)),
+        };
+        self.end(outcome)
+    }
+
+    /// Looks again at what is doubted, names what was confirmed, and makes the verdict.
+    pub(crate) fn end(mut self, outcome: Step) -> Result<TableProof> {
+        let seen_whole = self.note(outcome)?;
+        // What was doubted before something could not be seen is looked at again all the same.
+        let confirmed = self.confirm();
+        if self.note(confirmed)? && seen_whole {
+            let concluded = self.conclude();
+            self.note(concluded)?;
+        }
+        self.name()?;
+        let Prover { settings, clock, .. } = self.looker.prover;
+        Ok(self.tally.finish(settings, clock.now()))
+    }
+
     /// Takes in how a step ended; says whether it is done.
-    fn note(&mut self, outcome: Result<Result<(), Reason>>) -> Result<bool> {
+    fn note(&mut self, outcome: Step) -> Result<bool> {
         let reason = match outcome {
             Ok(Ok(())) => return Ok(true),
             Ok(Err(reason)) => reason,
@@ -195,17 +240,20 @@ impl Proving<'_> {
         let sight = proven!(self.looker.until_seen(look, &wanted, Keep::Keys));
         let comparison = self.compare(&sight);
         self.tally.piece(&sight, &comparison);
+        if let Some(seed) = self.seed.as_mut().filter(|_| comparison.findings.is_empty()) {
+            seed.push(Known::rows(sight.ranges[0].clone(), sight.known_at, &sight.target));
+        }
         self.doubt(&sight, comparison);
         self.looker.around.compared(self.tally.rows());
         Ok(Ok(sight.end))
     }
 
-    fn compare(&self, sight: &Sight) -> Comparison {
+    pub(crate) fn compare(&self, sight: &Sight) -> Comparison {
         compare(sight, self.looker.prover.key, &self.looker.prover.settings)
     }
 
     /// Keeps what a piece brought up until it is looked at again.
-    fn doubt(&mut self, sight: &Sight, first: Comparison) {
+    pub(crate) fn doubt(&mut self, sight: &Sight, first: Comparison) {
         let found = first.findings.into_iter().map(|finding| (finding.key, Some(finding.bytes)));
         let mut found: Vec<(Key, Option<Vec<u8>>)> = found.collect();
         found.extend(first.unclear.into_iter().map(|key| (key, None)));
@@ -246,7 +294,7 @@ impl Proving<'_> {
     }
 
     /// Counts confirmed findings; as many as are listed are kept.
-    fn keep(&mut self, findings: Vec<Finding>) {
+    pub(crate) fn keep(&mut self, findings: Vec<Finding>) {
         let path = &self.looker.subject.path;
         for finding in findings {
             self.tally.wrong(&finding, path);
@@ -255,7 +303,7 @@ impl Proving<'_> {
         }
     }
 
-    fn source_ranges(&self, ranges: &[KeyRange]) -> Vec<KeyRange> {
+    pub(crate) fn source_ranges(&self, ranges: &[KeyRange]) -> Vec<KeyRange> {
         let path = &self.looker.subject.path;
         let bound = |key: &Option<Key>| key.as_ref().map(|key| path.source_key(key));
         let ranges = ranges.iter();

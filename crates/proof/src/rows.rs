@@ -104,6 +104,11 @@ impl Rows {
         self.hashes.len()
     }
 
+    /// The digest of all.
+    pub(crate) fn sum(&self) -> Digest {
+        self.hashes.iter().fold(Digest::default(), |sum, hash| sum + Digest::of(*hash))
+    }
+
     /// The digest of one row.
     pub(crate) fn digest(&self, row: usize) -> Digest {
         Digest::of(self.hashes[row])
@@ -121,7 +126,8 @@ impl Rows {
         (held, row - held.first)
     }
 
-    fn key_at(&self, row: usize) -> Key {
+    /// The key of one row.
+    pub(crate) fn key_at(&self, row: usize) -> Key {
         let (held, row) = self.held(row);
         match self.keep {
             Keep::Rows => Key::read(&held.batch, &held.schema, row),
@@ -153,6 +159,11 @@ impl Rows {
                 .or_insert(Entry { digest, first: row });
         }
         table
+    }
+
+    /// All rows by the canonical bytes of their key; for looks at few.
+    pub(crate) fn whole_table(&self) -> HashMap<Vec<u8>, Entry> {
+        self.table(0..self.len())
     }
 
     /// The key of an entry.

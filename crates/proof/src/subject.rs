@@ -167,6 +167,11 @@ impl RowPath {
         self.origins.is_some()
     }
 
+    /// Whether a column of the target carries the site's name, written by the engine itself.
+    pub(crate) fn is_site_column(&self, column: &str) -> bool {
+        self.site_column.as_ref().is_some_and(|(name, _)| name == column)
+    }
+
     /// A source key as the target spells it.
     pub(crate) fn target_key(&self, source: &Key) -> Key {
         let cells = self.origins().iter().map(|origin| match origin {

@@ -4,11 +4,12 @@
 
 use crate::compare::{Comparison, Finding};
 use crate::look::Sight;
-use crate::outcome::TableProof;
+use crate::outcome::{TableProof, Tier};
 use crate::settings::{Empty, Settings};
 use crate::subject::{RowPath, Subject, Writer};
 use crate::systematic::Columns;
 use crate::verdict::{Difference, DifferenceKind, Lag, Reason, Verdict};
+use change::{Digest, Offset};
 
 /// Examples that are kept of rows whose only fault is systematic.
 const EXAMPLES: usize = 5;
@@ -73,12 +74,47 @@ impl Tally {
             None => (closing.clone(), closing),
             Some((first, _)) => (first, closing),
         });
-        proof.target_cuts = Some(match proof.target_cuts {
-            None => (sight.known_at, sight.known_at),
-            Some((low, high)) => (low.min(sight.known_at), high.max(sight.known_at)),
-        });
+        widen(&mut proof.target_cuts, sight.known_at);
         proof.looks += 1;
         proof.longest_cut_us = proof.longest_cut_us.max(sight.held_us);
+    }
+
+    /// How the table is proved.
+    pub(crate) fn tier(&mut self, tier: Tier) {
+        self.proof.tier = tier;
+    }
+
+    /// Notes a cut of the target alone, with the rows and bytes that were read there.
+    pub(crate) fn target_cut(&mut self, at: Offset, rows: u64, bytes: u64) {
+        let proof = &mut self.proof;
+        widen(&mut proof.target_cuts, at);
+        proof.looks += 1;
+        proof.chunks += 1;
+        proof.target_rows += rows;
+        proof.target_bytes += bytes;
+    }
+
+    /// Adds a leaf of a ledger.
+    pub(crate) fn leaf(&mut self, expected: Digest, found: Digest, equal: bool) {
+        let proof = &mut self.proof;
+        proof.expected += expected;
+        proof.found += found;
+        proof.rows += expected.count.max(found.count);
+        proof.leaves += 1;
+        proof.unequal_leaves += u64::from(!equal);
+        self.both += expected.count.min(found.count);
+    }
+
+    /// Notes rows of the source that were read to tell what the log does not.
+    pub(crate) fn source_read(&mut self, sight: &Sight) {
+        self.cuts(sight);
+        self.proof.source_rows += sight.source.read;
+        self.proof.source_bytes += sight.source.rows.bytes;
+    }
+
+    /// Keys set aside, over the whole table.
+    pub(crate) fn parked(&mut self, keys: u64) {
+        self.proof.parked += keys;
     }
 
     /// Keys whose images in the log stayed incomplete.
@@ -174,4 +210,9 @@ impl Tally {
         }
         self.proof.omitted += (before - self.proof.differences.len()) as u64;
     }
+}
+
+fn widen(cuts: &mut Option<(Offset, Offset)>, at: Offset) {
+    let (low, high) = cuts.unwrap_or((at, at));
+    *cuts = Some((low.min(at), high.max(at)));
 }

@@ -108,6 +108,13 @@ pub enum Reason {
     Unsupported(String),
     /// Every column but the key is kept at its site, so there is nothing to compare but the presence of rows.
     OnlyKeys,
+    /// There is no ledger of the table, or it does not know every row yet.
+    NoLedger(String),
+    /// More leaves differ than are looked at row by row: a scan says which rows.
+    LeavesLeft {
+        /// Leaves that were not looked at.
+        leaves: u64,
+    },
 }
 
 impl Reason {
@@ -129,6 +136,8 @@ impl Reason {
             Reason::Unavailable(_) => "unavailable",
             Reason::Unsupported(_) => "unsupported",
             Reason::OnlyKeys => "only-keys",
+            Reason::NoLedger(_) => "no-ledger",
+            Reason::LeavesLeft { .. } => "leaves-left",
         }
     }
 }
@@ -161,6 +170,10 @@ impl fmt::Display for Reason {
             Reason::Unavailable(what) => f.write_str(what),
             Reason::Unsupported(what) => write!(f, "it cannot be compared: {what}"),
             Reason::OnlyKeys => f.write_str("every column but the key is kept at its site"),
+            Reason::LeavesLeft { leaves } => {
+                write!(f, "{leaves} more leaves differ from the ledger: a scan says which rows")
+            }
+            Reason::NoLedger(why) => write!(f, "there is no whole ledger: {why}"),
         }
     }
 }

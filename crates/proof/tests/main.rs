@@ -16,6 +16,8 @@ mod damaged;
 mod faults;
 #[path = "main/foreign.rs"]
 mod foreign;
+#[path = "main/ledger.rs"]
+mod ledger;
 #[path = "main/repairs.rs"]
 mod repairs;
 #[path = "main/shaping.rs"]

@@ -10,18 +10,29 @@ use crate::report;
 use connect::{Clock, Error, SystemClock};
 use engine::{ByHand, Engine, Mending, Motion, RequestStatus, Stepping, Unwatched};
 use flow::{Flow, Project};
-use proof::Limits;
+use proof::{Limits, Tier};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How long a running engine gets to take a request, and to answer it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3600);
 
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    /// What the target is compared with.
+    pub(crate) tier: Tier,
+    /// Whether differences are mended.
+    pub(crate) mending: Mending,
+    /// Most differences listed.
+    pub(crate) most: usize,
+}
+
 pub(crate) fn run(global: &Global, what: &Reconcile, output: &Output) -> Result<u8, Failure> {
     let project = project(global, output)?;
     let flow = flow_of(&project, &what.flow)?.clone();
-    let mending = wanted(what, &flow);
-    let answer = answer(global, project, &flow, mending, what.most, output)?;
+    let asked = Asked { tier: what.tier.into(), mending: wanted(what, &flow), most: what.most };
+    let answer = answer(global, project, &flow, asked, output)?;
     report::print(output, &answer);
     output.summary(&report::summary(&answer), &fields(&answer));
     Ok(report::exit_code(&answer))
@@ -42,7 +53,7 @@ fn wanted(what: &Reconcile, flow: &Flow) -> Mending {
 }
 
 fn fields(answer: &Value) -> Vec<(&'static str, Value)> {
-    ["flow", "verdict", "rows", "differences", "repaired", "dropped", "refused"]
+    ["flow", "tier", "verdict", "rows", "differences", "repaired", "dropped", "refused"]
         .into_iter()
         .map(|name| (name, answer[name].clone()))
         .collect()
@@ -53,12 +64,11 @@ fn answer(
     global: &Global,
     project: Project,
     flow: &Flow,
-    mending: Mending,
-    most: usize,
+    asked: Asked,
     output: &Output,
 ) -> Result<Value, Failure> {
     if running(&project).is_some() {
-        return ask(&project, flow, mending, most);
+        return ask(&project, flow, asked);
     }
     let held = open(project, global)?;
     let mut stepping = Stepping::open(&held.engine, flow)?;
@@ -67,20 +77,20 @@ fn answer(
         stepping.drain(watch.as_ref())?;
     }
     let mut motion = ByHand { stepping: &mut stepping, apply: flow.apply() };
-    prove(&held.engine, flow, mending, most, &mut motion, output)
+    prove(&held.engine, flow, asked, &mut motion, output)
 }
 
 /// Proves in this process.
 pub(crate) fn prove(
     engine: &Engine,
     flow: &Flow,
-    mending: Mending,
-    most: usize,
+    asked: Asked,
     motion: &mut dyn Motion,
     output: &Output,
 ) -> Result<Value, Failure> {
     let watch = watch(output);
-    let done = engine::reconcile(engine, flow, mending, motion, watch.as_ref())?;
+    let Asked { tier, mending, most } = asked;
+    let done = engine::reconcile(engine, flow, tier, mending, motion, watch.as_ref())?;
     Ok(report::reconciliation(&flow.name, &done, most))
 }
 
@@ -92,8 +102,10 @@ pub(crate) fn prove_in_service(engine: &Engine, flow: &Flow, argument: &Value) -
     };
     let mending = if argument["repair"] == true { Mending::Within(limits) } else { Mending::Dry };
     let most = usize::try_from(report::number(argument, "most")).unwrap_or(usize::MAX);
-    let done = engine::ByService::new(engine, flow)
-        .and_then(|mut motion| engine::reconcile(engine, flow, mending, &mut motion, &Unwatched));
+    let tier = if argument["tier"] == Tier::Ledger.name() { Tier::Ledger } else { Tier::Scan };
+    let done = engine::ByService::new(engine, flow).and_then(|mut motion| {
+        engine::reconcile(engine, flow, tier, mending, &mut motion, &Unwatched)
+    });
     match done {
         Ok(done) => report::reconciliation(&flow.name, &done, most),
         Err(error) => crate::output::error_json(&error),
@@ -101,12 +113,14 @@ pub(crate) fn prove_in_service(engine: &Engine, flow: &Flow, argument: &Value) -
 }
 
 /// Asks the engine that runs, and waits for its answer.
-fn ask(project: &Project, flow: &Flow, mending: Mending, most: usize) -> Result<Value, Failure> {
+fn ask(project: &Project, flow: &Flow, asked: Asked) -> Result<Value, Failure> {
+    let Asked { tier, mending, most } = asked;
     let limits = match mending {
         Mending::Within(limits) => limits,
         Mending::Dry => Limits { max_rows: 0, max_share: 0.0 },
     };
     let argument = json!({
+        "tier": tier.name(),
         "repair": mending != Mending::Dry,
         "max_rows": limits.max_rows,
         "max_share": limits.max_share,
@@ -172,7 +186,8 @@ pub(crate) fn ask_engine(
 pub(crate) fn diff(global: &Global, what: &Diff, output: &Output) -> Result<u8, Failure> {
     let project = project(global, output)?;
     let flow = flow_of(&project, &what.flow)?.clone();
-    let answer = answer(global, project, &flow, Mending::Dry, what.most, output)?;
+    let asked = Asked { tier: Tier::Scan, mending: Mending::Dry, most: what.most };
+    let answer = answer(global, project, &flow, asked, output)?;
     for row in report::list(&answer["rows_that_differ"]) {
         output.object(row);
         side_by_side(row, output);

@@ -1,6 +1,7 @@
 //! `run`: a flow once, or all of them as a service.
 
-use super::{flow_of, reconcile, service};
+use super::reconcile::{self, Asked};
+use super::{flow_of, service};
 use crate::args::{Global, Run};
 use crate::assemble::{Held, open, project};
 use crate::door;
@@ -11,7 +12,7 @@ use crate::report;
 use crate::time::{count, counted, instant, span};
 use engine::{Act, ByHand, Interval, Loader, Mending, RunOutcome, RunState, Stepping};
 use flow::{Apply, Flow, Mode};
-use proof::Limits;
+use proof::{Limits, Tier};
 use serde_json::json;
 
 pub(crate) fn run(global: &Global, what: &Run, output: &Output) -> Result<u8, Failure> {
@@ -56,8 +57,8 @@ fn drain(held: &Held, flow: &Flow, output: &Output) -> Result<u8, Failure> {
     }
     if flow.mode == Mode::Hybrid && flow.apply() == Apply::Events && drained.down.is_empty() {
         let mut motion = ByHand { stepping: &mut stepping, apply: flow.apply() };
-        let answer =
-            reconcile::prove(&held.engine, flow, mending(flow), usize::MAX, &mut motion, output)?;
+        let asked = Asked { tier: Tier::Scan, mending: mending(flow), most: usize::MAX };
+        let answer = reconcile::prove(&held.engine, flow, asked, &mut motion, output)?;
         report::print(output, &answer);
         output.object(&answer);
         let captured = format!("{} captured; ", counted(drained.captured, "change"));

@@ -15,6 +15,7 @@ use engine::{
     discard_letters, replay_letters,
 };
 use flow::{Apply, CatchUp, Flow, Schedule, Served};
+use proof::Tier;
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -256,7 +257,7 @@ impl Jobs {
         let output = Output::for_service();
         let mending: Mending = mending(flow);
         let done = ByService::new(&self.engine, flow).and_then(|mut motion| {
-            engine::reconcile(&self.engine, flow, mending, &mut motion, &Unwatched)
+            engine::reconcile(&self.engine, flow, Tier::Scan, mending, &mut motion, &Unwatched)
         });
         match done {
             Ok(done) => {

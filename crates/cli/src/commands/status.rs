@@ -10,7 +10,8 @@ use crate::proven::{self, Proven, Worth};
 use crate::time::{count, counted, instant, span};
 use connect::{Clock, SystemClock};
 use engine::{
-    FlowStatus, LaneStatus, RunRecord, RunState, Standing, State, flow_status, lane_status,
+    FlowStatus, LaneStatus, LedgerNote, RunRecord, RunState, Standing, State, flow_status,
+    lane_status,
 };
 use flow::{Apply, Flow, Mode, Project};
 use serde_json::json;
@@ -23,6 +24,9 @@ struct Known {
     letters: u64,
     runs: Vec<RunRecord>,
     proof: Proofs,
+    ledgers: Vec<LedgerNote>,
+    /// When a ledger last proved a table equal.
+    by_ledger: Option<i64>,
 }
 
 /// What the newest certificates say, over all tables and sites that have rows.
@@ -40,10 +44,12 @@ impl Proofs {
         let all_empty = !newest.iter().any(|proven| full(&proven));
         let told: Vec<&Proven> = newest.iter().filter(|p| all_empty || full(p)).collect();
         let worst = told.first().filter(|proven| proven.worth() != Worth::Equal);
+        // Only what was compared with the source counts as reconciled.
+        let scans = || told.iter().filter(|proven| !proven.is_by_ledger());
         Proofs {
-            tables: told.len(),
-            equal: told.iter().filter(|proven| proven.worth() == Worth::Equal).count(),
-            oldest: told.iter().map(|proven| proven.stored.made_at).min().unwrap_or(0),
+            tables: scans().count(),
+            equal: scans().filter(|proven| proven.worth() == Worth::Equal).count(),
+            oldest: scans().map(|proven| proven.stored.made_at).min().unwrap_or(0),
             worst: worst.map(|proven| {
                 let site = proven.read.as_ref().map_or("a certificate", |c| c.site.as_str());
                 (proven.worth(), format!("{site}: {}", proven.says()))
@@ -126,6 +132,8 @@ fn learn(state: &State, flow: &Flow) -> Result<Known, Failure> {
         letters: 0,
         runs: Vec::new(),
         proof: Proofs::default(),
+        ledgers: Vec::new(),
+        by_ledger: None,
     };
     if flow.captures() {
         for site in &flow.sites {
@@ -137,7 +145,11 @@ fn learn(state: &State, flow: &Flow) -> Result<Known, Failure> {
     let Some(identity) = state.flow(&flow.name)? else { return Ok(known) };
     known.letters = state.letters_waiting(identity.id)?;
     known.runs = state.runs(identity.id, 1)?;
-    known.proof = Proofs::of(&proven::newest(proven::all(state, identity.id)?));
+    let all = proven::all(state, identity.id)?;
+    let by_ledger = |proven: &&Proven| proven.is_by_ledger() && proven.worth() == Worth::Equal;
+    known.by_ledger = all.iter().filter(by_ledger).map(|proven| proven.stored.made_at).max();
+    known.proof = Proofs::of(&proven::newest(all));
+    known.ledgers = state.ledger_notes(identity.id)?;
     Ok(known)
 }
 
@@ -214,6 +226,7 @@ fn tell(project: &Project, health: Health, known: &Known, output: &Output) {
     if known.letters > 0 {
         output.line(&format!("  letters  {} set aside", counted(known.letters, "change")));
     }
+    tell_ledgers(known, output);
     if let Some(run) = known.runs.first() {
         output.line(&format!(
             "  run      {} {} at {}: {} in, {} out{}",
@@ -268,6 +281,34 @@ fn tell_events(known: &Known, output: &Output) {
     }
 }
 
+/// What the ledgers hold, over all sites; those that hold nothing are named, the first of them with the reason.
+fn tell_ledgers(known: &Known, output: &Output) {
+    let whole: Vec<&LedgerNote> = known.ledgers.iter().filter(|note| note.whole).collect();
+    if let Some(offset) = whole.iter().map(|note| note.offset).min() {
+        let proven = known.by_ledger.map_or("never proved by it".into(), |at| {
+            format!("target proved equal to it {}", instant(at))
+        });
+        let dirty: u64 = whole.iter().map(|note| note.dirty).sum();
+        let dirty = match dirty {
+            0 => String::new(),
+            leaves => format!(", {} to be looked up", counted(leaves, "leaf range")),
+        };
+        output.line(&format!(
+            "  ledger   {} of {} at offset {offset}{dirty}   {proven}",
+            counted(whole.iter().map(|note| note.rows).sum(), "row"),
+            counted(whole.len() as u64, "table"),
+        ));
+    }
+    let others = known.ledgers.iter().filter(|note| !note.whole);
+    for note in others.take(1) {
+        let why = match note.lacks.as_deref() {
+            None | Some("") => "a snapshot is being folded",
+            Some(why) => why,
+        };
+        output.line(&format!("  ledger   none of {} yet: {why}", note.table));
+    }
+}
+
 fn millis(micros: u64) -> String {
     format!("{:.1} ms", micros as f64 / 1000.0)
 }
@@ -312,6 +353,18 @@ fn as_json(health: Health, known: &Known) -> serde_json::Value {
         "proven_tables": known.proof.tables,
         "equal_tables": known.proof.equal,
         "proven_at": known.proof.oldest,
+        "ledgers": known.ledgers.iter().map(|note| json!({
+            "lane": note.lane.to_string(),
+            "table": note.table,
+            "offset": note.offset.0,
+            "epoch": note.epoch,
+            "rows": note.rows,
+            "leaves": note.leaves,
+            "dirty_leaves": note.dirty,
+            "whole": note.whole,
+            "lacks": note.lacks,
+        })).collect::<Vec<_>>(),
+        "proven_by_ledger_at": known.by_ledger,
     })
 }
 

@@ -81,8 +81,8 @@ impl Certificate {
             source_schema: schema(|path| path.source_schema())?,
             target_schema: schema(|path| &path.target().schema)?,
             method: match about.writer {
-                Writer::Flow => "scan".into(),
-                Writer::Other { .. } => "scan, foreign writer".into(),
+                Writer::Flow => proof.tier.name().into(),
+                Writer::Other { .. } => format!("{}, foreign writer", proof.tier.name()),
             },
             max_lag_us: match about.writer {
                 Writer::Flow => None,

@@ -15,7 +15,9 @@ use connect::{
     Bounds, ChangeReader, Claim, Counters, Cut, LaneProgress, Log, ReadRequest, Readable, Result,
     Resume, RowWork, Source, Target,
 };
-use proof::{Prover, Reached, Settings, Subject, Surroundings, TableProof, Writer};
+use proof::{
+    Correction, Ledger, Prover, Reached, Settings, Subject, Surroundings, TableProof, Writer,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -195,6 +197,46 @@ impl World {
         let clock = ManualClock::at(connect::Clock::now(&self.clock));
         let key = DigestKey::new(99);
         Prover { log: &log, clock: &clock, key, settings }.prove(&subject, self).unwrap()
+    }
+
+    /// Proves by a ledger, while the world goes on.
+    pub(crate) fn prove_by_ledger(&mut self, ledger: &Ledger) -> (TableProof, Correction) {
+        self.ever = self.wrong.clone();
+        self.always = self.wrong.clone();
+        let (log, subject) = (self.log.clone(), self.subject(Writer::Flow));
+        let clock = ManualClock::at(connect::Clock::now(&self.clock));
+        let (key, settings) = (DigestKey::new(99), World::settings());
+        Prover { log: &log, clock: &clock, key, settings }
+            .prove_by_ledger(&subject, ledger, self)
+            .unwrap()
+    }
+
+    /// Folds what the log holds up to an offset.
+    pub(crate) fn fold(&self, ledger: &mut Ledger, upto: u64) {
+        let path = self.shaping.path();
+        let all = Bounds { changes: usize::MAX, bytes: usize::MAX };
+        for group in self.log.read(lane(), ledger.offset(), all).unwrap() {
+            if group.offset.0 > upto {
+                return;
+            }
+            ledger.fold(&path, DigestKey::new(99), &group).unwrap();
+        }
+    }
+
+    /// Asks for a snapshot of the table.
+    pub(crate) fn snapshot(&mut self, id: SnapshotId) {
+        self.snapshot_behind(id, None);
+    }
+
+    /// Asks for the rest of a snapshot.
+    pub(crate) fn snapshot_behind(&mut self, id: SnapshotId, after: Option<Key>) {
+        let table = "item".into();
+        self.reader.request(ReadRequest::Snapshot { table, id, after }).unwrap();
+    }
+
+    /// Asks for single rows to be read again.
+    pub(crate) fn reread(&mut self, keys: Vec<Key>) {
+        self.reader.request(ReadRequest::Keys { table: "item".into(), keys }).unwrap();
     }
 
     /// Keys that were wrong at some moment of the last proof, and those that were wrong all the time.

@@ -6,6 +6,7 @@
 //! itself tells.
 
 mod damage;
+mod ledger;
 mod world;
 
 use crate::drill::{Drill, Violation};
@@ -20,12 +21,20 @@ const ALL_AND_ONLY: &str = "Q a proof finds every difference, and nothing that i
 
 /// The drills of this part.
 pub fn drills() -> Vec<Drill> {
-    vec![Drill {
-        name: "proofs",
-        about: "planted differences under live writes against an independent comparison",
-        seeds_in_ci: 80,
-        run,
-    }]
+    vec![
+        Drill {
+            name: "proofs",
+            about: "planted differences under live writes against an independent comparison",
+            seeds_in_ci: 80,
+            run,
+        },
+        Drill {
+            name: "ledger",
+            about: "every class of fault under live writes, found by the ledger: key, kind and side",
+            seeds_in_ci: 80,
+            run: ledger::run,
+        },
+    ]
 }
 
 fn run(seed: u64) -> Result<(), Violation> {

@@ -10,7 +10,7 @@ use change::{Key, Value};
 use connect::{Published, Result as Edge, State as Named};
 use engine::{ByHand, Interval, Loader, Mending, Stepping, TakeOver, Unwatched};
 use flow::{Apply, Flow, Mode};
-use proof::{Limits, Verdict};
+use proof::{Limits, Tier, Verdict};
 use std::sync::atomic::Ordering;
 
 /// Whether a step moved something.
@@ -185,7 +185,8 @@ impl World {
             let limits = Limits { max_rows: 10_000, max_share: 1.0 };
             let mut motion = ByHand { stepping: &mut stepping, apply: flow.apply() };
             let mending = Mending::Within(limits);
-            engine::reconcile(&engine, &flow, mending, &mut motion, &Unwatched).map(Some)
+            engine::reconcile(&engine, &flow, Tier::Scan, mending, &mut motion, &Unwatched)
+                .map(Some)
         };
         let done = run();
         // A stepping that ends waits for the disk.

@@ -16,7 +16,9 @@ use connect::{
     Readable, Result, Resume, RowWork, SiteSettings, Source, Target, TargetTable,
 };
 use connectors::sqlite::Sqlite;
-use proof::{Prover, Reached, RowPath, Settings, Subject, Surroundings, TableProof, Writer};
+use proof::{
+    Ledger, Prover, Reached, RowPath, Settings, Subject, Surroundings, TableProof, Writer,
+};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +99,31 @@ impl World {
         while self.apply_next() {}
     }
 
+    /// Gives a resting key another row, and brings the target up to date with it.
+    pub(super) fn change(&mut self, id: i64) {
+        let row = row(id, &mut self.chance);
+        let edit = match self.now.insert(id, row.clone()) {
+            Some(_) => Edit::update("item", vec![Value::Int(id)], row),
+            None => Edit::insert("item", row),
+        };
+        self.source.commit(&[edit]).expect("an edit that fits");
+        self.catch_up();
+    }
+
+    /// Deletes a resting key, and brings the target up to date with it.
+    pub(super) fn delete(&mut self, id: i64) {
+        if self.now.remove(&id).is_some() {
+            let edit = Edit::delete("item", vec![Value::Int(id)]);
+            self.source.commit(&[edit]).expect("an edit that fits");
+            self.catch_up();
+        }
+    }
+
+    fn catch_up(&mut self) {
+        self.capture(u64::MAX);
+        while self.apply_next() {}
+    }
+
     /// Runs SQL in the target's file, as nobody should.
     pub(super) fn tamper(&self, sql: &str) {
         self.file().execute_batch(sql).expect("the damage is SQL");
@@ -110,6 +137,40 @@ impl World {
 
     /// Proves the table while the world goes on.
     pub(super) fn prove(&mut self) -> Result<TableProof> {
+        let (subject, settings) = self.asked()?;
+        let (log, clock) = (self.log.clone(), ManualClock::at(1_000_000));
+        let key = DigestKey::new(self.chance.bits());
+        Prover { log: &log, clock: &clock, key, settings }.prove(&subject, self)
+    }
+
+    /// Folds a ledger on: one group, a few, or all.
+    pub(super) fn fold(&mut self, ledger: &mut Ledger, key: DigestKey) -> Result<()> {
+        let path = self.asked()?.0.path;
+        let changes = match self.chance.below(3) {
+            0 => 1,
+            1 => 10,
+            _ => usize::MAX,
+        };
+        let bounds = Bounds { changes, bytes: usize::MAX };
+        for group in self.log.read(lane(), ledger.offset(), bounds)? {
+            ledger.fold(&path, key, &group)?;
+        }
+        Ok(())
+    }
+
+    /// Proves the table by its ledger while the world goes on.
+    pub(super) fn prove_by_ledger(
+        &mut self,
+        ledger: &Ledger,
+        key: DigestKey,
+    ) -> Result<TableProof> {
+        let (subject, settings) = self.asked()?;
+        let (log, clock) = (self.log.clone(), ManualClock::at(1_000_000));
+        let prover = Prover { log: &log, clock: &clock, key, settings };
+        Ok(prover.prove_by_ledger(&subject, ledger, self)?.0)
+    }
+
+    fn asked(&mut self) -> Result<(Subject, Settings)> {
         let subject = Subject {
             flow: flow(),
             flow_name: "stock".into(),
@@ -121,10 +182,7 @@ impl World {
             excluded: Vec::new(),
         };
         let chunk_rows = 20 + usize::try_from(self.chance.below(200)).expect("small");
-        let settings = Settings { chunk_rows, leaf_rows: 8, ..Settings::default() };
-        let (log, clock) = (self.log.clone(), ManualClock::at(1_000_000));
-        let key = DigestKey::new(self.chance.bits());
-        Prover { log: &log, clock: &clock, key, settings }.prove(&subject, self)
+        Ok((subject, Settings { chunk_rows, leaf_rows: 8, ..Settings::default() }))
     }
 
     /// Resting keys whose rows differ, cell by cell, with the class of each cell as the database tells it.
