@@ -48,14 +48,17 @@ fn threads(pid: u32) -> Result<Vec<char>> {
     Ok(states)
 }
 
-/// A child of a process: the program under a tracer. Looked for among all processes; what the kernel lists as children is
+/// A child of a process that lives: the program under a tracer. One that was killed and whose tracer has not noticed is
+/// none. Looked for among all processes; what the kernel lists as children is
 /// now and then empty although there is one.
 pub(crate) fn child_of(pid: u32) -> Option<u32> {
     let processes = std::fs::read_dir("/proc").ok()?;
     processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).find(|id: &u32| {
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        behind_name.split_whitespace().nth(1) == Some(pid.to_string().as_str())
+        let mut fields = behind_name.split_whitespace();
+        let is_dead = fields.next().is_none_or(|state| matches!(state, "Z" | "X"));
+        !is_dead && fields.next() == Some(pid.to_string().as_str())
     })
 }
 
@@ -79,6 +82,10 @@ mod tests {
         assert!(std::path::Path::new(&format!("/proc/{ours}")).exists());
         assert_eq!(child_of(child.id()), None);
         send(child.id(), "KILL").unwrap();
+        while threads(child.id()).unwrap() != ['Z'] {
+            std::thread::yield_now();
+        }
+        assert_ne!(child_of(std::process::id()), Some(child.id()), "it is dead and not yet reaped");
         child.wait().unwrap();
         assert!(send(child.id(), "CONT").is_err());
     }

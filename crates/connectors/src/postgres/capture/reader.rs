@@ -34,11 +34,12 @@ const LOOK: Duration = Duration::from_micros(60);
 /// How long a group may be kept open under a backlog, for more to come.
 const LINGER: Duration = Duration::from_millis(30);
 
-/// How long the server may be silent on what it has, before it is said that there is nothing.
-const SILENCE: Duration = Duration::from_millis(300);
+/// How long the server may be silent on what it has, before it is said that there is nothing: it may be busy, and whoever
+/// drains a site takes that for the end.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// How long a look takes at most, whatever comes that is no group.
-const LONGEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(3);
 
 /// A backlog: this much of the server's log is still to come.
 const BACKLOG: u64 = 256 << 10;
