@@ -82,30 +82,33 @@ struct Held {
 impl Check<'_> {
     /// Compares leaf by leaf, a run of leaves at each cut.
     fn leaves(&mut self) -> Step {
-        if self.whole()?.is_err() {
-            // It may only lag: the target's place is what counts.
-            let looker = &mut self.proving.looker;
-            let mut cut = looker.around.target_cut()?;
-            let at = proven!(looker.progress(cut.as_mut(), self.book.base));
-            drop(cut);
-            proven!(self.fold_to(at));
+        // It may lag, even behind a new snapshot: the target's place is what counts.
+        let looker = &mut self.proving.looker;
+        if let Reached::Never(why) = looker.around.applied(self.book.base)? {
+            return Ok(Err(Reason::TargetBehind(why)));
         }
+        let mut cut = looker.around.target_cut()?;
+        let at = proven!(looker.progress(cut.as_mut(), self.book.base));
+        cut.let_go();
+        drop(cut);
+        proven!(self.fold_to(at));
+        proven!(self.whole());
+        let epoch = self.book.epoch;
         let mut after: Option<Key> = None;
         let mut parked = 0;
         loop {
-            proven!(self.whole());
-            let Some(first) = self.book.leaves.behind(after.as_ref()) else {
-                return Ok(Err(voided("a new snapshot")));
-            };
+            let first = self.begin_of(after.as_ref());
             let last = self.run(first);
             let upto = self.book.leaves.list()[last].upto.clone();
             let range = KeyRange { after: after.take(), upto: upto.clone() };
             let held = proven!(self.read(std::slice::from_ref(&range), Keep::Keys));
-            // The ledger was folded on: leaves may have been added behind the last one, never between.
             proven!(self.whole());
-            let Some(first) = self.book.leaves.behind(range.after.as_ref()) else {
+            if self.book.epoch != epoch {
+                // Its leaves end with other keys.
                 return Ok(Err(voided("a new snapshot")));
-            };
+            }
+            // The ledger was folded on: leaves may have been added behind the last one, never between.
+            let first = self.begin_of(range.after.as_ref());
             parked = parked.max(held.parked.len() as u64);
             self.compare(first, &range, &held);
             self.proving.looker.around.compared(self.proving.tally.rows());
@@ -127,6 +130,11 @@ impl Check<'_> {
             }
             Reach::Nothing(why) => Err(Reason::NoLedger(why)),
         })
+    }
+
+    /// The leaf behind a boundary of this epoch's leaves.
+    fn begin_of(&self, after: Option<&Key>) -> usize {
+        self.book.leaves.behind(after).expect("leaves of one epoch are never joined")
     }
 
     /// The last leaf of a run that is read at one cut.
@@ -174,7 +182,7 @@ impl Check<'_> {
     /// Compares the leaves of a range with the target's rows.
     fn compare(&mut self, first: usize, range: &KeyRange, held: &Held) {
         let end = match &range.upto {
-            Some(upto) => self.book.leaves.behind(Some(upto)).expect("leaves are never joined"),
+            Some(upto) => self.begin_of(Some(upto)),
             None => self.book.leaves.list().len(),
         };
         let mut found = vec![Digest::default(); end - first];

@@ -240,7 +240,8 @@ impl<'a> Proving<'a> {
         let sight = proven!(self.looker.until_seen(look, &wanted, Keep::Keys));
         let comparison = self.compare(&sight);
         self.tally.piece(&sight, &comparison);
-        if let Some(seed) = self.seed.as_mut().filter(|_| comparison.findings.is_empty()) {
+        let clear = comparison.findings.is_empty() && comparison.unclear.is_empty();
+        if let Some(seed) = self.seed.as_mut().filter(|_| clear) {
             seed.push(Known::rows(sight.ranges[0].clone(), sight.known_at, &sight.target));
         }
         self.doubt(&sight, comparison);

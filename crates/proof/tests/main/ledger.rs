@@ -385,6 +385,21 @@ fn a_target_behind_the_ledgers_base_is_unproven() {
     assert_eq!(world.prove_by_ledger(&ledger).0.verdict, Verdict::Equal);
 }
 
+/// A snapshot that came whole between the choice of a range and its reading has leaves with other ends: the check broke
+/// off with a panic.
+#[test]
+fn a_snapshot_that_comes_between_choice_and_reading_voids_the_check() {
+    for cuts in 1..4 {
+        let (mut world, ledger) = quiet(Shaping::Plain, KEYS);
+        // So that its chunks end with other keys.
+        world.commit(vec![Edit::insert("item", item(1, "one more", 1, 1))]);
+        world.at_target_cut = Some((cuts, change::SnapshotId::mint(2)));
+        let (proof, _) = world.prove_by_ledger(&ledger);
+        assert!(matches!(proof.verdict, Verdict::Unproven(Reason::Voided { .. })), "{proof:?}");
+        assert_eq!(world.prove_by_ledger(&ledger).0.verdict, Verdict::Equal);
+    }
+}
+
 /// Where the log holds no snapshot any more, a scan that found all equal begins the ledger.
 #[test]
 fn a_scan_seeds_a_ledger_while_the_world_goes_on() {

@@ -72,6 +72,8 @@ pub(crate) struct World {
     pub(crate) stuck: bool,
     /// Trim the log when the target is cut.
     pub(crate) trim: bool,
+    /// A snapshot that is read and applied, whole, before the target cut behind so many others: once.
+    pub(crate) at_target_cut: Option<(u32, SnapshotId)>,
     /// Cells of the target that somebody damaged.
     pub(crate) damage: Damage,
     /// The source's reader refuses a cell.
@@ -150,6 +152,7 @@ impl World {
             eager: false,
             stuck: false,
             trim: false,
+            at_target_cut: None,
             damage: Damage::default(),
             source_refuses: false,
         };
@@ -547,6 +550,17 @@ impl Surroundings for World {
 
     fn target_cut(&mut self) -> Result<Box<dyn Cut>> {
         self.step();
+        match &mut self.at_target_cut {
+            Some((0, id)) => {
+                let id = *id;
+                self.at_target_cut = None;
+                self.snapshot(id);
+                self.capture_all();
+                self.apply_all();
+            }
+            Some((cuts, _)) => *cuts -= 1,
+            None => {}
+        }
         if self.trim {
             self.log.trim(lane(), self.applied)?;
         }
