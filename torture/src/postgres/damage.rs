@@ -39,14 +39,15 @@ pub(crate) const ALL: [Damage; 5] = [
 ];
 
 impl Damage {
-    /// The kind that a proof must say.
-    fn kind(self) -> &'static str {
+    /// The kind that a proof must say, and the side. A row that holds what the log once said, or that lacks, could be
+    /// the applier's fault; another value cannot.
+    fn said_of(self) -> [&'static str; 2] {
         match self {
-            Damage::WrongValue => "changed",
-            Damage::LostRow => "missing",
-            Damage::GhostRow => "extra",
-            Damage::StaleOverwrite => "stale",
-            Damage::LostDelete => "resurrected",
+            Damage::WrongValue => ["changed", "foreign"],
+            Damage::LostRow => ["missing", "apply"],
+            Damage::GhostRow => ["extra", "foreign"],
+            Damage::StaleOverwrite => ["stale", "apply"],
+            Damage::LostDelete => ["resurrected", "apply"],
         }
     }
 
@@ -96,7 +97,7 @@ impl Damage {
         let wanted = key.map(|cell| cell.to_string());
         let is_it = |found: &Value| {
             let cells = found["key"].as_array().map(Vec::as_slice).unwrap_or_default();
-            found["kind"] == self.kind()
+            [&found["kind"], &found["side"]] == self.said_of()
                 && cells.iter().map(Value::as_str).eq(wanted.iter().map(|w| Some(w.as_str())))
         };
         match named {

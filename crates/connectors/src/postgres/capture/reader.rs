@@ -36,7 +36,11 @@ const LINGER: Duration = Duration::from_millis(30);
 
 /// How long the server may be silent on what it has, before it is said that there is nothing: it may be busy, and whoever
 /// drains a site takes that for the end.
-const SILENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same where it was silent at the look before, or where rows wait that cannot be read now: other sites have to be
+/// looked at, too.
+const SILENCE: Duration = Duration::from_millis(300);
 
 /// How long a look takes at most, whatever comes that is no group.
 const LONGEST: Duration = Duration::from_secs(3);
@@ -94,6 +98,8 @@ pub(super) struct PgReader {
     log_end: LogEnd,
     asked: Instant,
     beat: Option<Instant>,
+    /// Whether the last look ended with a silence of the server.
+    silent: bool,
 }
 
 impl PgReader {
@@ -123,6 +129,7 @@ impl PgReader {
             log_end: LogEnd::default(),
             asked: Instant::now(),
             beat: None,
+            silent: false,
         }
     }
 
@@ -322,7 +329,7 @@ impl ChangeReader for PgReader {
             }
             self.assembly.require_compared(self.stream.seen())?;
             if came {
-                heard = Instant::now();
+                (heard, self.silent) = (Instant::now(), false);
                 if began.elapsed() < LONGEST {
                     continue;
                 }
@@ -333,10 +340,13 @@ impl ChangeReader for PgReader {
             };
             let waits = self.held.is_some() || !self.requests.is_empty();
             if self.stream.seen() >= end && !waits {
+                self.silent = false;
                 self.keep_up()?;
                 return Ok(None);
             }
-            if heard.elapsed() > SILENCE || began.elapsed() > LONGEST {
+            let patience = if self.silent || waits { SILENCE } else { PATIENCE };
+            if heard.elapsed() > patience || began.elapsed() > LONGEST {
+                self.silent = !waits;
                 return Ok(None);
             }
             if heard.elapsed() > PAUSE {
